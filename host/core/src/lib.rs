@@ -1,1 +1,39 @@
-//! Placeholder while the workspace is laid out.
+//! The state machine of a Mezzo cluster: events in, records and actions out.
+//!
+//! Owns every decision of the master: who may do what, who is offered what, what a turn's effects
+//! mean, when an agent counts as silent, when a framework is restarted or quarantined. It does no
+//! I/O, reads no clock and draws no random number; the drivers around it (`mezzo-master`, later the
+//! simulator) do the work and tell it what came of it. It is `no_std` and synchronous.
+//!
+//! | to find | open |
+//! |---|---|
+//! | what can happen, what can be asked for | `event.rs`, `action.rs` |
+//! | what is durable, and the only way to change it | `record.rs`, `apply.rs` |
+//! | the step function | `cluster.rs` |
+//! | one entity | `agents.rs`, `frameworks.rs`, `tasks.rs`, `web.rs` |
+//! | what a turn sees, what a guest's call may do | `turn.rs`, `ledger.rs` |
+//! | how a turn begins and ends | `turns.rs`, `effects.rs`, `faults.rs` |
+//! | who is next, and what it is offered | `fairness.rs`, `allocate.rs`, `fit.rs` |
+//! | why something waits | `explain.rs` |
+//! | what must always hold | `invariants.rs` |
+#![no_std]
+extern crate alloc;
+
+pub mod action;
+mod cluster;
+pub mod event;
+pub mod explain;
+pub mod fit;
+pub mod ledger;
+pub mod limits;
+pub mod map;
+pub mod outbox;
+pub mod record;
+pub mod turn;
+
+pub use cluster::{Cluster, CorruptRecord};
+pub use action::{Action, Answer, Refused, RefusedKind};
+pub use event::{Event, Request};
+pub use limits::{ClusterLimits, FrameworkLimits};
+pub use record::{Batch, Header, Record};
+pub use turn::{Call, Effects, Fault, FaultKind, Turn};

@@ -1,0 +1,167 @@
+//! Everything that can happen to a cluster.
+
+use crate::limits::FrameworkLimits;
+use crate::turn::{Effects, Fault, WebRequest};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use mezzo_types::{AgentFacts, Digest, RequestId, Run, SessionId, Status, TurnId};
+
+/// One thing that happened. The driver passes each to [`crate::Cluster::step`] once, in the order in
+/// which it learned of them.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// This process leads from now on. The first event of a `Cluster`, once.
+    Led {
+        /// The cluster's name if it is new; random text.
+        name: String,
+    },
+    /// A deadline of [`crate::Cluster::next_deadline`] may have passed.
+    Tick,
+    /// An agent opened a session. Answered by `Welcome` or `Refuse`.
+    AgentConnected {
+        /// Drawn by the driver.
+        session: SessionId,
+        /// What it says of itself.
+        facts: AgentFacts,
+        /// Every run that it keeps: its number, the status' number, the status.
+        runs: Vec<(Run, u64, Status)>,
+    },
+    /// A session has ended.
+    AgentDisconnected(SessionId),
+    /// An agent reported a run's latest status. Answered by `Acknowledge`.
+    StatusReported {
+        /// By whom.
+        session: SessionId,
+        /// Of what.
+        run: Run,
+        /// Grows with each status of the run.
+        sequence: u64,
+        /// The status.
+        status: Status,
+    },
+    /// An agent was asked to kill a run that it never had, and will not start it.
+    KillUnknown(SessionId, Run),
+    /// A turn is over.
+    TurnEnded {
+        /// Which.
+        turn: TurnId,
+        /// What it asks for, or why it is undone.
+        result: Result<Effects, Fault>,
+        /// CPU time spent, in microseconds.
+        cpu_us: u64,
+    },
+    /// Somebody asks for something; answered by `Reply` with the same number.
+    Asked(RequestId, Request),
+    /// The client of a request or stream has gone.
+    RequestGone(RequestId),
+}
+
+/// What people and programs may ask for. Those that change something carry the principal.
+#[derive(Clone, Debug)]
+pub enum Request {
+    /// Install a framework whose component is in the store and fits a world.
+    Install(Install),
+    /// Give a framework another component, other options or other limits.
+    Upgrade(Upgrade),
+    /// Drop the instance and start another.
+    Restart {
+        /// Whose.
+        framework: String,
+        /// Who asks.
+        principal: Arc<str>,
+    },
+    /// End quarantine and open the web API again.
+    Resume {
+        /// Whose.
+        framework: String,
+        /// Whether the event that failed alone counts as handled.
+        skip: bool,
+        /// Who asks.
+        principal: Arc<str>,
+    },
+    /// Kill its tasks and take it away once they have ended.
+    Remove {
+        /// Which.
+        framework: String,
+        /// Who asks.
+        principal: Arc<str>,
+    },
+    /// Ask for a task's end.
+    KillTask {
+        /// Whose.
+        framework: String,
+        /// Which.
+        task: String,
+        /// From the first signal to the last, in milliseconds; none: the task's own.
+        grace_ms: Option<u64>,
+        /// Who asks.
+        principal: Arc<str>,
+    },
+    /// Set a role's weight.
+    SetRole {
+        /// Which.
+        role: String,
+        /// At least 1.
+        weight: u32,
+        /// Who asks.
+        principal: Arc<str>,
+    },
+    /// Give a principal a token, or take it away.
+    SetPrincipal {
+        /// Whose.
+        name: String,
+        /// SHA-256 of the token, hexadecimal; none takes it away.
+        token_sha256: Option<String>,
+        /// Who asks.
+        principal: Arc<str>,
+    },
+    /// Why do a framework's demands wait? All of them, or one.
+    Explain {
+        /// Whose.
+        framework: String,
+        /// Which.
+        demand: Option<String>,
+    },
+    /// To a framework's own API.
+    Web {
+        /// Whose.
+        framework: String,
+        /// Its `id` is the request's number.
+        request: WebRequest,
+    },
+}
+
+/// A framework to be.
+#[derive(Clone, Debug)]
+pub struct Install {
+    /// Unique among the installed.
+    pub name: String,
+    /// Who is charged.
+    pub role: String,
+    /// In the store, compiled and checked.
+    pub component: Digest,
+    /// Whether it exports `web`.
+    pub web: bool,
+    /// A JSON object; the driver has checked that it is one.
+    pub options: String,
+    /// What it may use.
+    pub limits: FrameworkLimits,
+    /// Who asks.
+    pub principal: Arc<str>,
+}
+
+/// A change to a framework; what is none stays.
+#[derive(Clone, Debug)]
+pub struct Upgrade {
+    /// Whose.
+    pub framework: String,
+    /// In the store, compiled and checked; and whether it exports `web`.
+    pub component: Option<(Digest, bool)>,
+    /// A JSON object; the driver has checked that it is one.
+    pub options: Option<String>,
+    /// What it may use.
+    pub limits: Option<FrameworkLimits>,
+    /// Who asks.
+    pub principal: Arc<str>,
+}

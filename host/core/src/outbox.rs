@@ -1,0 +1,86 @@
+//! What must wait until a batch is durable, in order.
+//!
+//! Pure, so that the driver and the simulator release in the same order. Everything that anybody
+//! outside can see passes through here, even from a turn that wrote nothing: what it says may rest
+//! on a batch that is still on its way to the disk.
+
+use crate::action::Action;
+use alloc::collections::VecDeque;
+use mezzo_types::BatchId;
+
+/// Actions and the batches they wait for.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    issued: BatchId,
+    durable: BatchId,
+    waiting: VecDeque<(BatchId, Action)>,
+}
+
+impl Outbox {
+    /// A batch was passed on to be made durable. Call it before `push`ing what came after it.
+    pub fn issued(&mut self, batch: BatchId) {
+        debug_assert!(batch > self.issued, "batches are issued in order");
+        self.issued = batch;
+    }
+
+    /// Takes an action; gives it back at once when all that was issued is durable and nothing is
+    /// waiting before it.
+    pub fn push(&mut self, action: Action) -> Option<Action> {
+        if self.waiting.is_empty() && self.durable >= self.issued {
+            return Some(action);
+        }
+        self.waiting.push_back((self.issued, action));
+        None
+    }
+
+    /// All batches up to this one are durable: what may be done now, in order. Repeating it does
+    /// nothing.
+    pub fn durable(&mut self, batch: BatchId) -> impl Iterator<Item = Action> + '_ {
+        self.durable = self.durable.max(batch);
+        core::iter::from_fn(move || {
+            let ready = self.waiting.front().is_some_and(|(needs, _)| *needs <= self.durable);
+            if ready { self.waiting.pop_front().map(|(_, action)| action) } else { None }
+        })
+    }
+
+    /// How many actions wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether none waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mezzo_types::InstanceId;
+
+    fn action(n: u64) -> Action {
+        Action::DropInstance(InstanceId(n))
+    }
+
+    fn numbers(actions: impl Iterator<Item = Action>) -> alloc::vec::Vec<u64> {
+        actions.map(|a| if let Action::DropInstance(n) = a { n.0 } else { 0 }).collect()
+    }
+
+    #[test]
+    fn nothing_overtakes_and_nothing_leaves_early() {
+        let mut outbox = Outbox::default();
+        assert!(outbox.push(action(1)).is_some(), "nothing was issued");
+        outbox.issued(BatchId(1));
+        assert!(outbox.push(action(2)).is_none());
+        outbox.issued(BatchId(2));
+        assert!(outbox.push(action(3)).is_none());
+        assert_eq!(numbers(outbox.durable(BatchId(1))), [2]);
+        assert!(outbox.push(action(4)).is_none(), "the second batch is still on its way");
+        assert_eq!(numbers(outbox.durable(BatchId(2))), [3, 4]);
+        assert!(outbox.push(action(5)).is_some());
+        assert_eq!(outbox.len(), 0);
+    }
+}

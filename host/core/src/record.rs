@@ -1,0 +1,246 @@
+//! The durable facts. The cluster's state is the set of its records: each has a key, a later one
+//! of the same key replaces it, and some take keys away.
+//!
+//! A record carries its own field names (the store keeps it as MessagePack with names), so that a
+//! later version can add a field with a default and still read what this one wrote.
+
+use crate::limits::FrameworkLimits;
+use crate::turn::Fault;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use mezzo_types::{
+    AgentId, AgentInfo, AssignedPort, BatchId, Demand, Digest, FrameworkId, Instant, Run, Status, TaskId, TaskSpec,
+    Term,
+};
+
+/// The version of the records' meaning. A store that holds a larger one is refused.
+pub const FORMAT: u32 = 1;
+
+/// What every batch says of itself; the log of these is the audit log.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Header {
+    /// See [`FORMAT`].
+    pub format: u32,
+    /// The leadership that wrote it.
+    pub term: Term,
+    /// When it was decided.
+    pub at: Instant,
+    /// Who asked: a person's or program's principal, `framework/…`, `agent/…`, or `master`.
+    pub principal: Arc<str>,
+    /// What happened, such as `turn-ended`.
+    pub cause: Arc<str>,
+}
+
+/// Records that become durable together or not at all.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// Numbered without gaps.
+    pub id: BatchId,
+    /// Who, when, why.
+    pub header: Header,
+    /// In the order in which they apply.
+    pub records: Vec<Record>,
+}
+
+/// One durable fact.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Record {
+    /// The cluster itself.
+    Cluster(ClusterRecord),
+    /// An agent, as it last joined.
+    Agent(Arc<AgentRecord>),
+    /// A role that an operator has spoken of.
+    Role(RoleRecord),
+    /// An installed framework.
+    Framework(Arc<FrameworkRecord>),
+    /// It is gone, with its demands, timers and state. (Its tasks have their own records.)
+    FrameworkRemoved(FrameworkId),
+    /// What a framework still wants; an empty list takes the key away.
+    Demands(FrameworkId, Arc<Vec<Demand>>),
+    /// When a framework's timer fires; none takes it away.
+    Timer(FrameworkId, Arc<str>, Option<Instant>),
+    /// A framework's value; none takes it away.
+    State(FrameworkId, Arc<str>, Option<Value>),
+    /// A launch.
+    Task(Arc<TaskRecord>),
+    /// The latest of a run. Until there is one, the run is pending.
+    Status(Run, StatusRecord),
+    /// Somebody asked for the run's end.
+    Kill(Run, KillRecord),
+    /// The run has ended and its framework has handled it: all its keys go.
+    TaskForgotten(Run),
+    /// Who may use the API; none takes it away.
+    Principal(Arc<str>, Option<PrincipalRecord>),
+}
+
+/// Bytes, kept shared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Value(pub Arc<[u8]>);
+
+impl serde::Serialize for Value {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Value {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Value, D::Error> {
+        struct Bytes;
+        impl serde::de::Visitor<'_> for Bytes {
+            type Value = Value;
+            fn expecting(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                f.write_str("bytes")
+            }
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Value, E> {
+                Ok(Value(Arc::from(bytes)))
+            }
+        }
+        from.deserialize_bytes(Bytes)
+    }
+}
+
+/// The cluster's name, its leadership, and which numbers are used up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ClusterRecord {
+    /// Drawn at random once.
+    pub name: Arc<str>,
+    /// The newest leadership.
+    pub term: Term,
+    /// The newest agent's.
+    pub last_agent: AgentId,
+    /// The newest framework's.
+    pub last_framework: FrameworkId,
+    /// Runs, offers, turns, instances and requests may have used any number below this one.
+    pub numbers_below: u64,
+}
+
+/// An agent.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct AgentRecord {
+    /// As it last joined.
+    #[serde(flatten)]
+    pub info: Arc<AgentInfo>,
+    /// When it first joined.
+    pub joined: Instant,
+    /// Since when it is silent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_since: Option<Instant>,
+}
+
+/// A role.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct RoleRecord {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its part of the cluster against other roles' weights; at least 1.
+    pub weight: u32,
+}
+
+/// An installed framework.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct FrameworkRecord {
+    /// Given by the master.
+    pub id: FrameworkId,
+    /// Unique among the installed.
+    pub name: Arc<str>,
+    /// Who is charged.
+    pub role: Arc<str>,
+    /// What runs.
+    pub component: Digest,
+    /// Whether the component exports `web`.
+    pub web: bool,
+    /// The operator's options, JSON.
+    pub options: Arc<str>,
+    /// What it may use.
+    pub limits: Arc<FrameworkLimits>,
+    /// Who installed it.
+    pub principal: Arc<str>,
+    /// When.
+    pub installed: Instant,
+    /// When this component replaced another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgraded: Option<Instant>,
+    /// The component before this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgraded_from: Option<Digest>,
+    /// Faults in a row.
+    #[serde(default)]
+    pub faults: u64,
+    /// Web faults within the quiet time.
+    #[serde(default)]
+    pub web_faults: u64,
+    /// The newest fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_fault: Option<Arc<Fault>>,
+    /// No more turns until an operator resumes it.
+    #[serde(default)]
+    pub quarantined: bool,
+    /// No more requests until an operator resumes it.
+    #[serde(default)]
+    pub web_closed: bool,
+    /// Being removed: its tasks are being killed.
+    #[serde(default)]
+    pub removing: bool,
+}
+
+/// A launch.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct TaskRecord {
+    /// Never reused.
+    pub run: Run,
+    /// Whose it is.
+    pub framework: FrameworkId,
+    /// Where it runs.
+    pub agent: AgentId,
+    /// Given from what the agent had free, in the order of the spec's ports.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<AssignedPort>,
+    /// The group that it was launched in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Arc<str>>,
+    /// When.
+    pub launched: Instant,
+    /// What runs.
+    pub spec: Arc<TaskSpec>,
+}
+
+impl TaskRecord {
+    /// The framework's name for it.
+    #[must_use]
+    pub fn id(&self) -> &TaskId {
+        &self.spec.id
+    }
+}
+
+/// The latest of a run.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct StatusRecord {
+    /// The agent's number of it; 0 when the master made it.
+    pub sequence: u64,
+    /// What it is.
+    pub status: Status,
+    /// Whether a committed turn has had it.
+    #[serde(default)]
+    pub handled: bool,
+}
+
+/// Somebody asked for a run's end.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct KillRecord {
+    /// From the first signal to the last, in milliseconds.
+    pub grace_ms: u64,
+    /// Why.
+    pub reason: mezzo_types::Reason,
+    /// When it was last asked for.
+    pub at: Instant,
+}
+
+/// Who may use the API.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct PrincipalRecord {
+    /// SHA-256 of the token, hexadecimal.
+    pub token_sha256: Arc<str>,
+    /// When it was made.
+    pub created: Instant,
+}
