@@ -9,6 +9,15 @@ pub fn all_hold(conditions: &[Condition], agent: &Agent) -> bool {
     conditions.iter().all(|condition| holds(condition, agent))
 }
 
+/// Whether the value can be read: a regular expression of at most 256 bytes, a number with up to three places.
+pub fn is_valid(condition: &Condition) -> bool {
+    match condition.test {
+        Comparison::Matches => condition.value.len() <= 256 && Regex::new(&condition.value).is_ok(),
+        Comparison::AtLeast | Comparison::AtMost => parse_milli(&condition.value).is_some(),
+        _ => true,
+    }
+}
+
 /// Whether one condition holds.
 pub fn holds(condition: &Condition, agent: &Agent) -> bool {
     match condition.attribute.as_str() {
@@ -96,12 +105,11 @@ pub fn parse_milli(text: &str) -> Option<i64> {
         .checked_mul(sign)
 }
 
-/// The shortest way to write it.
+/// With three places, as the master writes it for `matches`.
 fn format_milli(number: i64) -> String {
     let sign = if number < 0 { "-" } else { "" };
-    let (whole, places) = (number.unsigned_abs() / 1_000, number.unsigned_abs() % 1_000);
-    let text = format!("{sign}{whole}.{places:03}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    let magnitude = number.unsigned_abs();
+    format!("{sign}{}.{:03}", magnitude / 1_000, magnitude % 1_000)
 }
 
 #[cfg(test)]
@@ -152,7 +160,7 @@ mod tests {
         check("cores", Comparison::AtLeast, "8", true);
         check("cores", Comparison::AtMost, "7.999", false);
         check("cores", Comparison::Equals, "8.0", true);
-        check("cores", Comparison::Matches, "8", true);
+        check("cores", Comparison::Matches, "8[.]0+", true);
         check("gpu", Comparison::Absent, "", true);
         check("gpu", Comparison::Differs, "h100", true);
         check("@zone", Comparison::Equals, "z1", true);
@@ -172,7 +180,7 @@ mod tests {
         }
         assert_eq!(
             (format_milli(-1_500), format_milli(10_000)),
-            ("-1.5".into(), "10".into())
+            ("-1.500".into(), "10.000".into())
         );
     }
 }

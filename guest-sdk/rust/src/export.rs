@@ -5,6 +5,11 @@
 #[macro_export]
 macro_rules! export {
     ($framework:ty) => {
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: () = {
+            // So that the compiler sees it used, as it is in a component.
+            let _ = <$framework as $crate::Framework>::start;
+        };
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             $crate::__export_parts!($framework, $crate::__private::PLAIN);
@@ -17,6 +22,12 @@ macro_rules! export {
 #[macro_export]
 macro_rules! export_web {
     ($framework:ty) => {
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: () = {
+            // So that the compiler sees it used, as it is in a component.
+            let _ = <$framework as $crate::Framework>::start;
+            let _ = <$framework as $crate::Web>::routes;
+        };
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             $crate::__export_parts!($framework, $crate::__private::WITH_STREAMS);

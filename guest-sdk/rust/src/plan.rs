@@ -54,13 +54,19 @@ impl Plan {
         self.shape = None;
     }
 
+    /// Takes `shape` out of the offer that [`Plan::fit`] found, for a placement that the caller makes itself.
+    pub fn take(&mut self, offer: usize, shape: &Resources) -> Option<OfferId> {
+        let offer = self.offers.get_mut(offer)?;
+        offer.free.take(shape);
+        Some(offer.id)
+    }
+
     /// Puts a task on the offer that [`Plan::fit`] found. `shape` is what it takes away: the task's resources and as
     /// many ports as it lists.
     pub fn put(&mut self, offer: usize, shape: &Resources, demand: Option<String>, task: Task) {
-        if let Some(offer) = self.offers.get_mut(offer) {
-            offer.free.take(shape);
+        if let Some(offer) = self.take(offer, shape) {
             self.placements.push(Placement {
-                offer: offer.id,
+                offer,
                 demand,
                 task,
             });

@@ -62,6 +62,35 @@ impl<T: Ord> Broadcast<T> {
         }
     }
 
+    /// Like [`Broadcast::send`], as long as `budget` (in bytes) lasts: whoever it does not reach is cut off, since a
+    /// piece that is left out would go unnoticed. Returns how many were.
+    pub fn send_within(
+        &mut self,
+        cx: &mut Cx<'_>,
+        topic: &T,
+        chunk: &[u8],
+        budget: &mut usize,
+    ) -> usize {
+        let Some(ids) = self.listeners.get_mut(topic) else {
+            return 0;
+        };
+        let (before, mut cut) = (ids.len(), 0);
+        ids.retain(|id| {
+            if chunk.len() > *budget {
+                cx.stream_close(*id);
+                cut += 1;
+                return false;
+            }
+            *budget -= chunk.len();
+            cx.stream_write(*id, chunk)
+        });
+        self.count -= before - ids.len();
+        if ids.is_empty() {
+            self.listeners.remove(topic);
+        }
+        cut
+    }
+
     /// Ends all streams of a topic.
     pub fn close(&mut self, cx: &mut Cx<'_>, topic: &T) {
         for id in self.listeners.remove(topic).unwrap_or_default() {
