@@ -1,33 +1,409 @@
-//! The cluster and its step.
+//! The cluster and its step: one event in, records and actions out.
+//!
+//! Owns the order of things within a step and what lives only as long as a leadership. What an
+//! event means stands in the entity's own file.
 
-use crate::action::Action;
-use crate::event::Event;
+use crate::action::{Action, Answer, Observation, Refused, RefusedKind};
+use crate::event::{Event, Install, Request};
+use crate::framework::Host;
 use crate::limits::ClusterLimits;
-use crate::record::Record;
+use crate::record::{Batch, ClusterRecord, FORMAT, FrameworkRecord, Header, Record};
+use crate::state::{CorruptRecord, State, rank};
+use crate::turns::Running;
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
-use mezzo_types::Instant;
+use mezzo_types::{
+    AgentId, BatchId, FrameworkId, Instant, PortSet, RequestId, Resources, Run, SessionId, Status,
+    Term, TurnId,
+};
 
-/// The whole state.
+/// Numbers are made durable in blocks of so many, so that a turn need not write for them.
+const NUMBERS_BLOCK: u64 = 1 << 24;
+/// The clock may run ahead by at most so much in one step, in milliseconds: a machine whose clock was
+/// wrong for a moment must not make every agent silent.
+const CLOCK_JUMP_MS_MAX: u64 = 3_600_000;
+
+/// The state machine. See the crate's page for where to find what.
 #[derive(Debug)]
-pub struct Cluster {}
+pub struct Cluster {
+    pub(crate) state: State,
+    pub(crate) limits: ClusterLimits,
+    pub(crate) now: Instant,
+    pub(crate) last_batch: BatchId,
+    pub(crate) next_number: u64,
+    /// Of this step.
+    pub(crate) records: Vec<Record>,
+    /// Of this step, to be released when its records are durable.
+    pub(crate) visible: Vec<Action>,
+    /// Of this step, to be done at once.
+    pub(crate) immediate: Vec<Action>,
+    pub(crate) sessions: BTreeMap<SessionId, AgentId>,
+    pub(crate) links: BTreeMap<AgentId, Link>,
+    pub(crate) hosts: BTreeMap<FrameworkId, Host>,
+    pub(crate) turns: BTreeMap<TurnId, Running>,
+    /// Installs that wait for their first turn.
+    pub(crate) installs: VecDeque<(RequestId, Box<FrameworkRecord>)>,
+    pub(crate) deadlines: BTreeSet<(Instant, Deadline)>,
+    pub(crate) queue: Queue,
+}
 
-/// A record that does not fit the ones before it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CorruptRecord(pub String);
+/// What lasts as long as this leadership of an agent.
+#[derive(Debug, Default)]
+pub struct Link {
+    /// Its session, while it has one.
+    pub session: Option<SessionId>,
+    /// In offers of running turns.
+    pub leased: Resources,
+    /// In offers of running turns.
+    pub ports_leased: PortSet,
+    /// Runs that it keeps and the master does not know.
+    pub foreign: BTreeMap<Run, Status>,
+}
+
+/// Who waits for what.
+#[derive(Debug, Default)]
+pub struct Queue {
+    /// Frameworks with something to be told, least CPU used first.
+    pub ready: BTreeSet<(u64, FrameworkId)>,
+    /// Frameworks with demands.
+    pub wanting: BTreeSet<FrameworkId>,
+    /// Those of them that may find an agent that they have not seen.
+    pub hungry: BTreeSet<FrameworkId>,
+    /// Those of them that found an agent leased to another turn.
+    pub blocked: BTreeSet<FrameworkId>,
+    /// Whose turn it is when both wait: the one with events, or the one next in fairness.
+    pub offers_next: bool,
+    /// Counts who was served when.
+    pub served: u64,
+    /// When each role was last served.
+    pub roles_served: BTreeMap<Arc<str>, u64>,
+}
+
+/// What a deadline is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Deadline {
+    /// A framework's instance may be started.
+    Restart(FrameworkId),
+    /// A framework's timer fires.
+    Timer(FrameworkId, Arc<str>),
+    /// An agent has been without a session for long enough.
+    Silent(AgentId),
+    /// A framework that asked too soon sees again what it has seen.
+    Revive(FrameworkId),
+}
 
 impl Cluster {
-    /// A cluster from its records, in any order of keys.
-    pub fn restore(_records: impl Iterator<Item = Record>, _limits: ClusterLimits) -> Result<Cluster, CorruptRecord> {
-        Ok(Cluster {})
+    /// A cluster from its records, in any order.
+    pub fn restore(
+        records: impl Iterator<Item = Record>,
+        limits: ClusterLimits,
+    ) -> Result<Cluster, CorruptRecord> {
+        let mut records: Vec<Record> = records.collect();
+        records.sort_by_key(rank);
+        let mut state = State::default();
+        for record in &records {
+            state.apply(record)?;
+        }
+        Ok(Cluster {
+            next_number: state.cluster.numbers_below,
+            state,
+            limits,
+            now: Instant(0),
+            last_batch: BatchId(0),
+            records: Vec::new(),
+            visible: Vec::new(),
+            immediate: Vec::new(),
+            sessions: BTreeMap::new(),
+            links: BTreeMap::new(),
+            hosts: BTreeMap::new(),
+            turns: BTreeMap::new(),
+            installs: VecDeque::new(),
+            deadlines: BTreeSet::new(),
+            queue: Queue::default(),
+        })
     }
 
-    /// Takes one event in and says what is to be done. Never fails, never blocks.
-    pub fn step(&mut self, _now: Instant, _event: Event, _out: &mut Vec<Action>) {}
+    /// Takes one event in and says what is to be done. Never fails, never blocks, and does bounded
+    /// work.
+    pub fn step(&mut self, now: Instant, event: Event, out: &mut Vec<Action>) {
+        if self.now.0 > 0 {
+            self.now = now.max(self.now).min(self.now.after_ms(CLOCK_JUMP_MS_MAX));
+        } else {
+            self.now = now;
+        }
+        let (principal, cause) = origin(&event, self);
+        self.on(event);
+        self.fire_deadlines();
+        self.start_turns();
+        self.flush(principal, cause, out);
+    }
+
+    fn on(&mut self, event: Event) {
+        match event {
+            Event::Led { name, last_batch } => self.on_led(&name, last_batch),
+            Event::Tick => {}
+            Event::AgentConnected {
+                session,
+                facts,
+                runs,
+            } => self.on_agent_connected(session, facts, runs),
+            Event::AgentDisconnected(session) => self.on_agent_disconnected(session),
+            Event::StatusReported {
+                session,
+                run,
+                sequence,
+                status,
+            } => {
+                self.on_status_reported(session, run, sequence, status);
+            }
+            Event::KillUnknown(session, run) => self.on_kill_unknown(session, run),
+            Event::TurnEnded {
+                turn,
+                result,
+                cpu_us,
+            } => self.on_turn_ended(turn, result, cpu_us),
+            Event::Asked(id, request) => self.on_asked(id, request),
+            Event::RequestGone(id) => self.on_request_gone(id),
+        }
+    }
+
+    fn on_asked(&mut self, id: RequestId, request: Request) {
+        match request {
+            Request::Install(install) => self.on_install(id, install),
+            Request::Upgrade(upgrade) => self.on_upgrade(id, upgrade),
+            Request::Restart { framework, .. } => self.on_restart(id, &framework),
+            Request::Resume {
+                framework, skip, ..
+            } => self.on_resume(id, &framework, skip),
+            Request::Remove { framework, .. } => self.on_remove(id, &framework),
+            Request::KillTask {
+                framework,
+                task,
+                grace_ms,
+                ..
+            } => self.on_kill_task(id, &framework, &task, grace_ms),
+            Request::SetRole { role, weight, .. } => self.on_set_role(id, &role, weight),
+            Request::SetPrincipal {
+                name, token_sha256, ..
+            } => self.on_set_principal(id, &name, token_sha256),
+            Request::Explain { framework, demand } => {
+                self.on_explain(id, &framework, demand.as_deref())
+            }
+            Request::Web { framework, request } => self.on_web_request(id, &framework, request),
+        }
+    }
+
+    /// Takes the lead: a new term, every instance to be started, every agent awaited.
+    fn on_led(&mut self, name: &str, last_batch: BatchId) {
+        self.last_batch = last_batch;
+        let old = &self.state.cluster;
+        let name = if old.name.is_empty() {
+            Arc::from(name)
+        } else {
+            Arc::clone(&old.name)
+        };
+        let cluster = ClusterRecord {
+            name,
+            term: Term(old.term.0 + 1),
+            ..old.clone()
+        };
+        self.record(Record::Cluster(cluster));
+        for agent in self.state.agents.keys().copied().collect::<Vec<_>>() {
+            self.links.insert(agent, Link::default());
+            self.await_silence(agent);
+        }
+        for framework in self.state.frameworks.keys().copied().collect::<Vec<_>>() {
+            self.revive_host(framework);
+        }
+    }
 
     /// When to step with [`Event::Tick`] if nothing happens before.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        None
+        self.deadlines.first().map(|(at, _)| *at)
+    }
+
+    fn fire_deadlines(&mut self) {
+        while let Some((at, _)) = self.deadlines.first()
+            && *at <= self.now
+            && let Some((_, deadline)) = self.deadlines.pop_first()
+        {
+            match deadline {
+                Deadline::Restart(framework) => self.touch(framework),
+                Deadline::Timer(framework, name) => self.on_timer_due(framework, name),
+                Deadline::Silent(agent) => self.on_agent_silent(agent),
+                Deadline::Revive(framework) => self.on_revive_due(framework),
+            }
+        }
+    }
+
+    /// Decides a durable fact: it holds from here on in this step, and for everyone once its batch is
+    /// durable.
+    pub(crate) fn record(&mut self, record: Record) {
+        if let Err(error) = self.state.apply(&record) {
+            // The core wrote a record that its own state contradicts: going on would make the
+            // contradiction durable.
+            panic!("the core contradicts itself: {error}");
+        }
+        self.records.push(record);
+    }
+
+    /// Does something that others can see; it waits for this step's records.
+    pub(crate) fn show(&mut self, action: Action) {
+        self.visible.push(action);
+    }
+
+    /// Ends this step: its records as one batch, then what rests on them.
+    fn flush(&mut self, principal: Arc<str>, cause: &'static str, out: &mut Vec<Action>) {
+        if !self.records.is_empty() {
+            self.last_batch = BatchId(self.last_batch.0 + 1);
+            let header = Header {
+                format: FORMAT,
+                term: self.state.cluster.term,
+                at: self.now,
+                principal,
+                cause: Arc::from(cause),
+            };
+            let records = core::mem::take(&mut self.records);
+            out.push(Action::Commit(Batch {
+                id: self.last_batch,
+                header,
+                records,
+            }));
+        }
+        out.append(&mut self.immediate);
+        out.append(&mut self.visible);
+    }
+
+    /// `count` numbers that were never used, the first of them.
+    pub(crate) fn take_numbers(&mut self, count: u64) -> u64 {
+        let first = self.next_number;
+        self.next_number += count;
+        if self.next_number > self.state.cluster.numbers_below {
+            let numbers_below = self.next_number + NUMBERS_BLOCK;
+            self.record(Record::Cluster(ClusterRecord {
+                numbers_below,
+                ..self.state.cluster.clone()
+            }));
+        }
+        first
+    }
+
+    pub(crate) fn reply(&mut self, id: RequestId, answer: Answer) {
+        self.show(Action::Reply(id, answer));
+    }
+
+    pub(crate) fn refuse(&mut self, id: RequestId, kind: RefusedKind, message: impl Into<String>) {
+        self.reply(
+            id,
+            Answer::Refused(Refused {
+                kind,
+                message: message.into(),
+            }),
+        );
+    }
+
+    /// The framework of that name, or a refusal of the request.
+    pub(crate) fn named(&mut self, id: RequestId, name: &str) -> Option<FrameworkId> {
+        let found = self.state.names.get(name).copied();
+        if found.is_none() {
+            let message = format!(
+                "there is no framework {name:?}; `mezzo framework ls` lists those there are"
+            );
+            self.refuse(id, RefusedKind::NotFound, message);
+        }
+        found
+    }
+
+    fn on_set_role(&mut self, id: RequestId, role: &str, weight: u32) {
+        if let Err(error) = mezzo_types::check_name(role) {
+            return self.refuse(id, RefusedKind::Invalid, format!("role: {error}"));
+        }
+        if !(1..=WEIGHT_MAX).contains(&weight) {
+            return self.refuse(
+                id,
+                RefusedKind::Invalid,
+                format!("weight: from 1 to {WEIGHT_MAX}, not {weight}"),
+            );
+        }
+        self.record(Record::Role(crate::record::RoleRecord {
+            name: Arc::from(role),
+            weight,
+        }));
+        self.reply(id, Answer::Done);
+    }
+
+    fn on_set_principal(&mut self, id: RequestId, name: &str, token_sha256: Option<String>) {
+        if let Err(error) = mezzo_types::check_name(name) {
+            return self.refuse(id, RefusedKind::Invalid, format!("principal: {error}"));
+        }
+        if token_sha256.is_none() && !self.state.principals.contains_key(name) {
+            return self.refuse(
+                id,
+                RefusedKind::NotFound,
+                format!("there is no principal {name:?}"),
+            );
+        }
+        let created = self.now;
+        let principal = token_sha256.map(|token| crate::record::PrincipalRecord {
+            token_sha256: Arc::from(token),
+            created,
+        });
+        self.record(Record::Principal(Arc::from(name), principal));
+        self.reply(id, Answer::Done);
+    }
+
+    pub(crate) fn observe(&mut self, observation: Observation) {
+        self.show(Action::Observe(observation));
+    }
+
+    /// The durable state: what has been decided, also if it is still on its way to the disk.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+}
+
+/// The largest weight of a role.
+pub const WEIGHT_MAX: u32 = 1_000_000;
+
+/// Who is behind an event and what it is called in the audit log.
+fn origin(event: &Event, cluster: &Cluster) -> (Arc<str>, &'static str) {
+    let master = || Arc::from("master");
+    let agent = |session: &SessionId| match cluster.sessions.get(session) {
+        Some(agent) => Arc::from(format!("agent/{agent}")),
+        None => Arc::from("agent"),
+    };
+    match event {
+        Event::Led { .. } => (master(), "led"),
+        Event::Tick => (master(), "tick"),
+        Event::AgentConnected { .. } => (Arc::from("agent"), "agent-connected"),
+        Event::AgentDisconnected(session) => (agent(session), "agent-disconnected"),
+        Event::StatusReported { session, .. } => (agent(session), "status-reported"),
+        Event::KillUnknown(session, _) => (agent(session), "kill-unknown"),
+        Event::TurnEnded { turn, .. } => match cluster.turns.get(turn) {
+            Some(running) => (
+                Arc::from(format!("framework/{}", running.name)),
+                "turn-ended",
+            ),
+            None => (master(), "turn-ended"),
+        },
+        Event::RequestGone(_) => (master(), "request-gone"),
+        Event::Asked(_, request) => match request {
+            Request::Install(Install { principal, .. }) => (Arc::clone(principal), "install"),
+            Request::Upgrade(upgrade) => (Arc::clone(&upgrade.principal), "upgrade"),
+            Request::Restart { principal, .. } => (Arc::clone(principal), "restart"),
+            Request::Resume { principal, .. } => (Arc::clone(principal), "resume"),
+            Request::Remove { principal, .. } => (Arc::clone(principal), "remove"),
+            Request::KillTask { principal, .. } => (Arc::clone(principal), "kill-task"),
+            Request::SetRole { principal, .. } => (Arc::clone(principal), "set-role"),
+            Request::SetPrincipal { principal, .. } => (Arc::clone(principal), "set-principal"),
+            Request::Explain { .. } => (master(), "explain"),
+            Request::Web { .. } => (master(), "web-request"),
+        },
     }
 }

@@ -5,7 +5,7 @@ use crate::turn::{Effects, Fault, WebRequest};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use mezzo_types::{AgentFacts, Digest, RequestId, Run, SessionId, Status, TurnId};
+use mezzo_types::{AgentFacts, BatchId, Digest, RequestId, Run, SessionId, Status, TurnId};
 
 /// One thing that happened. The driver passes each to [`crate::Cluster::step`] once, in the order in
 /// which it learned of them.
@@ -15,6 +15,8 @@ pub enum Event {
     Led {
         /// The cluster's name if it is new; random text.
         name: String,
+        /// The newest batch in the registry.
+        last_batch: BatchId,
     },
     /// A deadline of [`crate::Cluster::next_deadline`] may have passed.
     Tick,

@@ -1,8 +1,14 @@
 //! Why a demand waits.
 
-use alloc::string::String;
+use crate::action::{Answer, RefusedKind};
+use crate::cluster::Cluster;
+use crate::framework::Host;
+use crate::state::{AgentState, FrameworkState};
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use mezzo_types::Demand;
+use mezzo_types::{AgentId, Demand, FrameworkId, RequestId};
 
 /// The answer for one framework.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -41,4 +47,179 @@ pub struct ReasonCount {
     /// Whether the reason would go away without a change to the cluster: an agent that is in use
     /// or silent, against one that is too small.
     pub passing: bool,
+}
+
+impl Cluster {
+    pub(crate) fn on_explain(&mut self, id: RequestId, framework: &str, demand: Option<&str>) {
+        let Some(framework_id) = self.named(id, framework) else {
+            return;
+        };
+        let Some(explanation) = self.explain(framework_id, demand) else {
+            return;
+        };
+        if let Some(name) = demand.filter(|_| explanation.demands.is_empty()) {
+            let message = format!(
+                "framework {framework} has no demand {name:?}: it is satisfied, or was never made; `mezzo explain {framework}` lists all"
+            );
+            return self.refuse(id, RefusedKind::NotFound, message);
+        }
+        self.reply(id, Answer::Explained(explanation));
+    }
+
+    /// Why a framework's demands wait; one of them, or all.
+    #[must_use]
+    pub fn explain(&self, id: FrameworkId, only: Option<&str>) -> Option<Explanation> {
+        let framework = self.state.frameworks.get(&id)?;
+        let host = self.hosts.get(&id)?;
+        let demands = framework.demands.iter().enumerate();
+        let demands = demands.filter(|(_, demand)| only.is_none_or(|name| demand.name == name));
+        Some(Explanation {
+            framework: framework.record.name.to_string(),
+            state: self.explain_framework(framework, host),
+            demands: demands
+                .map(|(i, demand)| self.explain_demand(host, i, demand))
+                .collect(),
+        })
+    }
+
+    fn explain_framework(&self, framework: &FrameworkState, host: &Host) -> String {
+        let record = &framework.record;
+        if record.removing {
+            return "it is being removed".into();
+        }
+        if record.quarantined {
+            let fault = record.last_fault.as_ref().map_or(String::new(), |f| {
+                format!(": {} ({})", f.kind.as_str(), f.message)
+            });
+            return format!("it is quarantined after {} faults{fault}", record.faults);
+        }
+        if host.instance.is_none() && host.turn.is_none() && host.restart_at > self.now {
+            return format!(
+                "it is restarted in {} ms after a fault",
+                host.restart_at.since_ms(self.now)
+            );
+        }
+        String::new()
+    }
+
+    fn explain_demand(&self, host: &Host, at: usize, demand: &Demand) -> DemandExplanation {
+        let mut fit = 0;
+        let mut reasons: BTreeMap<(bool, String), u64> = BTreeMap::new();
+        for (id, agent) in &self.state.agents {
+            match self.first_failing(host, at, demand, *id, agent) {
+                None => fit += 1,
+                Some((passing, reason)) => *reasons.entry((passing, reason)).or_default() += 1,
+            }
+        }
+        let mut reasons: Vec<ReasonCount> = reasons
+            .into_iter()
+            .map(|((passing, reason), agents)| ReasonCount {
+                reason,
+                agents,
+                passing,
+            })
+            .collect();
+        reasons.sort_by(|a, b| {
+            b.agents
+                .cmp(&a.agents)
+                .then_with(|| a.reason.cmp(&b.reason))
+        });
+        let hint = hint(demand, fit, &reasons);
+        DemandExplanation {
+            demand: demand.clone(),
+            agents_fit: fit,
+            reasons,
+            agents: self.state.agents.len() as u64,
+            hint,
+        }
+    }
+
+    /// What fails first on one agent, and whether it may pass by itself.
+    fn first_failing(
+        &self,
+        host: &Host,
+        at: usize,
+        demand: &Demand,
+        id: AgentId,
+        agent: &AgentState,
+    ) -> Option<(bool, String)> {
+        let facts = &agent.record.info.facts;
+        if let Some(condition) = host.conditions.get(at).and_then(|c| c.first_failing(facts)) {
+            let words = format!(
+                "condition {} {} {}",
+                condition.attribute,
+                condition.test.as_str(),
+                condition.value
+            );
+            return Some((false, words.trim_end().to_string()));
+        }
+        if let Some(kind) = facts.total.short_of(&demand.each) {
+            return Some((false, format!("too small: not enough {kind} in all")));
+        }
+        if let Some(port) = demand
+            .fixed_ports
+            .iter()
+            .find(|port| !facts.port_set.contains(**port))
+        {
+            return Some((false, format!("port {port} is not given out there")));
+        }
+        let Some(free) = self.free(id) else {
+            return Some((
+                true,
+                if agent.record.silent_since.is_some() {
+                    "silent"
+                } else {
+                    "not connected"
+                }
+                .into(),
+            ));
+        };
+        let mut unused = facts.total.clone();
+        unused.take(&agent.used);
+        if let Some(kind) = unused.short_of(&demand.each) {
+            return Some((true, format!("short of {kind}: in use")));
+        }
+        if let Some(port) = demand
+            .fixed_ports
+            .iter()
+            .find(|port| agent.ports_used.contains(**port))
+        {
+            return Some((true, format!("port {port} is in use")));
+        }
+        if let Some(kind) = free.short_of(&demand.each) {
+            return Some((
+                true,
+                format!("short of {kind}: offered to a turn that is running"),
+            ));
+        }
+        host.seen
+            .contains(crate::allocate::slot(id))
+            .then(|| (true, "offered, and left by the framework".into()))
+    }
+}
+
+fn hint(demand: &Demand, fit: u64, reasons: &[ReasonCount]) -> String {
+    if fit > 0 {
+        return format!("{fit} agents have room: the framework is being offered them");
+    }
+    match reasons {
+        [] => "there are no agents yet; start one with `mezzo agent --master ADDRESS`".into(),
+        reasons if reasons.iter().all(|reason| !reason.passing) => {
+            let most = &reasons[0];
+            format!(
+                "no agent can ever run it as the cluster is ({}: {} agents); ask for less, or add an agent that has what it needs",
+                most.reason, most.agents
+            )
+        }
+        reasons => {
+            let most = reasons
+                .iter()
+                .find(|reason| reason.passing)
+                .unwrap_or(&reasons[0]);
+            format!(
+                "demand {} goes on when this passes: {} ({} agents)",
+                demand.name, most.reason, most.agents
+            )
+        }
+    }
 }

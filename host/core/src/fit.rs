@@ -24,7 +24,8 @@ struct Test {
 impl Conditions {
     /// Checks and compiles; the error names the condition and what is wrong with it.
     pub fn compile(conditions: &[Condition]) -> Result<Conditions, String> {
-        let tests: Result<Vec<Test>, String> = conditions.iter().enumerate().map(compile_one).collect();
+        let tests: Result<Vec<Test>, String> =
+            conditions.iter().enumerate().map(compile_one).collect();
         Ok(Conditions(tests?.into_boxed_slice()))
     }
 
@@ -37,24 +38,45 @@ impl Conditions {
     /// The first that does not hold, in the order of the demand.
     #[must_use]
     pub fn first_failing(&self, agent: &AgentFacts) -> Option<&Condition> {
-        self.0.iter().find(|test| !test.holds(agent)).map(|test| &test.condition)
+        self.0
+            .iter()
+            .find(|test| !test.holds(agent))
+            .map(|test| &test.condition)
     }
 }
 
 fn compile_one((i, condition): (usize, &Condition)) -> Result<Test, String> {
     let number_milli = parse_milli(&condition.value);
     let name = || format!("conditions[{i}] on {}", condition.attribute);
-    if matches!(condition.test, Comparison::AtLeast | Comparison::AtMost) && number_milli.is_none() {
-        return Err(format!("{}: {:?} is no number with at most three decimals", name(), condition.value));
+    if matches!(condition.test, Comparison::AtLeast | Comparison::AtMost) && number_milli.is_none()
+    {
+        return Err(format!(
+            "{}: {:?} is no number with at most three decimals",
+            name(),
+            condition.value
+        ));
     }
-    let pattern = if condition.test == Comparison::Matches { Some(compile_pattern(&condition.value)) } else { None };
-    let pattern = pattern.transpose().map_err(|e| format!("{}: {e}", name()))?;
-    Ok(Test { condition: condition.clone(), number_milli, pattern })
+    let pattern = if condition.test == Comparison::Matches {
+        Some(compile_pattern(&condition.value))
+    } else {
+        None
+    };
+    let pattern = pattern
+        .transpose()
+        .map_err(|e| format!("{}: {e}", name()))?;
+    Ok(Test {
+        condition: condition.clone(),
+        number_milli,
+        pattern,
+    })
 }
 
 fn compile_pattern(pattern: &str) -> Result<Regex, String> {
     if pattern.len() > PATTERN_BYTES_MAX {
-        return Err(format!("a pattern has at most {PATTERN_BYTES_MAX} bytes, this one {}", pattern.len()));
+        return Err(format!(
+            "a pattern has at most {PATTERN_BYTES_MAX} bytes, this one {}",
+            pattern.len()
+        ));
     }
     // Without Unicode tables: the classes are ASCII ones, and the crate stays small.
     RegexBuilder::new(&format!("^(?:{pattern})$"))
@@ -66,14 +88,20 @@ fn compile_pattern(pattern: &str) -> Result<Regex, String> {
 
 /// A decimal number in thousandths; none if it is none or has more than three decimals.
 fn parse_milli(text: &str) -> Option<i64> {
-    let (negative, digits) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
+    let (negative, digits) = text
+        .strip_prefix('-')
+        .map_or((false, text), |rest| (true, rest));
     let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
     let plain = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
     if whole.is_empty() || part.len() > 3 || !plain(whole) || !plain(part) {
         return None;
     }
     let part: i64 = format!("{part:0<3}").parse().ok()?;
-    let milli = whole.parse::<i64>().ok()?.checked_mul(1000)?.checked_add(part)?;
+    let milli = whole
+        .parse::<i64>()
+        .ok()?
+        .checked_mul(1000)?
+        .checked_add(part)?;
     Some(if negative { -milli } else { milli })
 }
 
@@ -86,10 +114,14 @@ impl Test {
             "@hostname" => Some(Seen::Text(&agent.hostname)),
             "@region" => agent.region.as_deref().map(Seen::Text),
             "@zone" => agent.zone.as_deref().map(Seen::Text),
-            name => agent.attributes.iter().find(|a| a.name == name).map(|a| match &a.value {
-                AttributeValue::Text(text) => Seen::Text(text),
-                AttributeValue::NumberMilli(n) => Seen::NumberMilli(*n),
-            }),
+            name => agent
+                .attributes
+                .iter()
+                .find(|a| a.name == name)
+                .map(|a| match &a.value {
+                    AttributeValue::Text(text) => Seen::Text(text),
+                    AttributeValue::NumberMilli(n) => Seen::NumberMilli(*n),
+                }),
         };
         self.any(seen.into_iter())
     }
@@ -101,9 +133,19 @@ impl Test {
             Comparison::Absent => seen.next().is_none(),
             Comparison::Differs => !seen.any(|s| self.equals(&s)),
             Comparison::Equals => seen.any(|s| self.equals(&s)),
-            Comparison::Matches => seen.any(|s| self.pattern.as_ref().is_some_and(|p| p.is_match(&s.text()))),
-            Comparison::AtLeast => seen.any(|s| s.number().zip(self.number_milli).is_some_and(|(n, than)| n >= than)),
-            Comparison::AtMost => seen.any(|s| s.number().zip(self.number_milli).is_some_and(|(n, than)| n <= than)),
+            Comparison::Matches => {
+                seen.any(|s| self.pattern.as_ref().is_some_and(|p| p.is_match(&s.text())))
+            }
+            Comparison::AtLeast => seen.any(|s| {
+                s.number()
+                    .zip(self.number_milli)
+                    .is_some_and(|(n, than)| n >= than)
+            }),
+            Comparison::AtMost => seen.any(|s| {
+                s.number()
+                    .zip(self.number_milli)
+                    .is_some_and(|(n, than)| n <= than)
+            }),
         }
     }
 
@@ -150,8 +192,14 @@ mod tests {
             region: None,
             zone: Some("z1".into()),
             attributes: vec![
-                Attribute { name: "rack".into(), value: AttributeValue::Text("r7".into()) },
-                Attribute { name: "ghz".into(), value: AttributeValue::NumberMilli(2500) },
+                Attribute {
+                    name: "rack".into(),
+                    value: AttributeValue::Text("r7".into()),
+                },
+                Attribute {
+                    name: "ghz".into(),
+                    value: AttributeValue::NumberMilli(2500),
+                },
             ],
             total: Resources::NONE,
             port_set: Default::default(),
@@ -161,7 +209,11 @@ mod tests {
     }
 
     fn check(attribute: &str, test: Comparison, value: &str) -> bool {
-        let condition = Condition { attribute: attribute.into(), test, value: value.into() };
+        let condition = Condition {
+            attribute: attribute.into(),
+            test,
+            value: value.into(),
+        };
         Conditions::compile(&[condition]).unwrap().hold(&agent())
     }
 
@@ -169,11 +221,29 @@ mod tests {
     fn each_comparison() {
         use Comparison::*;
         assert!(check("rack", Equals, "r7") && !check("rack", Equals, "r8"));
-        assert!(check("rack", Differs, "r8") && check("nothing", Differs, "r8") && !check("rack", Differs, "r7"));
-        assert!(check("rack", Matches, "r[0-9]") && !check("rack", Matches, "r"), "the whole text must fit");
-        assert!(check("ghz", AtLeast, "2.5") && !check("ghz", AtLeast, "2.501") && check("ghz", AtMost, "3"));
-        assert!(check("ghz", Equals, "2.500") && !check("rack", AtLeast, "1"), "text is no number");
-        assert!(check("@zone", Present, "") && check("@region", Absent, "") && check("@hostname", Equals, "node-7"));
+        assert!(
+            check("rack", Differs, "r8")
+                && check("nothing", Differs, "r8")
+                && !check("rack", Differs, "r7")
+        );
+        assert!(
+            check("rack", Matches, "r[0-9]") && !check("rack", Matches, "r"),
+            "the whole text must fit"
+        );
+        assert!(
+            check("ghz", AtLeast, "2.5")
+                && !check("ghz", AtLeast, "2.501")
+                && check("ghz", AtMost, "3")
+        );
+        assert!(
+            check("ghz", Equals, "2.500") && !check("rack", AtLeast, "1"),
+            "text is no number"
+        );
+        assert!(
+            check("@zone", Present, "")
+                && check("@region", Absent, "")
+                && check("@hostname", Equals, "node-7")
+        );
         assert!(check("@runtime", Equals, "module") && check("@runtime", Differs, "container"));
     }
 
@@ -188,7 +258,11 @@ mod tests {
             (Comparison::AtMost, "99999999999999999999"),
             (Comparison::AtMost, "1e9"),
         ] {
-            let condition = Condition { attribute: "rack".into(), test, value: value.into() };
+            let condition = Condition {
+                attribute: "rack".into(),
+                test,
+                value: value.into(),
+            };
             let error = Conditions::compile(&[condition]).unwrap_err();
             assert!(error.starts_with("conditions[0] on rack: "), "{error}");
         }

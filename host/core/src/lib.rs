@@ -8,9 +8,9 @@
 //! | to find | open |
 //! |---|---|
 //! | what can happen, what can be asked for | `event.rs`, `action.rs` |
-//! | what is durable, and the only way to change it | `record.rs`, `apply.rs` |
+//! | what is durable, and the only way to change it | `record.rs`, `state.rs` |
 //! | the step function | `cluster.rs` |
-//! | one entity | `agents.rs`, `frameworks.rs`, `tasks.rs`, `web.rs` |
+//! | one entity | `agents.rs`, `framework.rs`, `tasks.rs`, `web.rs` |
 //! | what a turn sees, what a guest's call may do | `turn.rs`, `ledger.rs` |
 //! | how a turn begins and ends | `turns.rs`, `effects.rs`, `faults.rs` |
 //! | who is next, and what it is offered | `fairness.rs`, `allocate.rs`, `fit.rs` |
@@ -20,20 +20,34 @@
 extern crate alloc;
 
 pub mod action;
+mod agents;
+mod allocate;
+mod bits;
 mod cluster;
+mod effects;
 pub mod event;
 pub mod explain;
+mod fairness;
+mod faults;
 pub mod fit;
+mod framework;
+mod invariants;
 pub mod ledger;
 pub mod limits;
 pub mod map;
 pub mod outbox;
 pub mod record;
+pub mod state;
+mod tasks;
 pub mod turn;
+mod turns;
+mod web;
 
-pub use cluster::{Cluster, CorruptRecord};
 pub use action::{Action, Answer, Refused, RefusedKind};
+pub use cluster::{Cluster, WEIGHT_MAX};
 pub use event::{Event, Request};
+pub use invariants::Violation;
 pub use limits::{ClusterLimits, FrameworkLimits};
 pub use record::{Batch, Header, Record};
+pub use state::{CorruptRecord, State};
 pub use turn::{Call, Effects, Fault, FaultKind, Turn};

@@ -87,6 +87,9 @@ impl Default for FrameworkLimits {
 pub struct ClusterLimits {
     /// Turns that may run at once: the number of sandbox workers.
     pub turns_max: usize,
+    /// Turns of frameworks that lately used much CPU that may run at once; fewer than `turns_max`,
+    /// so that a light framework always finds a worker.
+    pub turns_heavy_max: usize,
     /// How long an agent may be without a session until it counts as silent, in milliseconds.
     pub agent_silent_ms: u64,
     /// Frameworks at a time.
@@ -101,6 +104,7 @@ impl Default for ClusterLimits {
     fn default() -> ClusterLimits {
         ClusterLimits {
             turns_max: 4,
+            turns_heavy_max: 1,
             agent_silent_ms: 75_000,
             frameworks_max: 10_000,
             options_bytes_max: 256 << 10,

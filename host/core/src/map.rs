@@ -20,19 +20,31 @@ pub struct Map<K, V> {
 
 impl<K, V> Clone for Map<K, V> {
     fn clone(&self) -> Self {
-        Map { chunks: Arc::clone(&self.chunks), len: self.len }
+        Map {
+            chunks: Arc::clone(&self.chunks),
+            len: self.len,
+        }
     }
 }
 
 impl<K, V> Default for Map<K, V> {
     fn default() -> Self {
-        Map { chunks: Arc::new(Vec::new()), len: 0 }
+        Map {
+            chunks: Arc::new(Vec::new()),
+            len: 0,
+        }
     }
 }
 
 impl<K: fmt::Debug, V: fmt::Debug> fmt::Debug for Map<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.chunks.iter().flat_map(|c| c.iter().map(|(k, v)| (k, v)))).finish()
+        f.debug_map()
+            .entries(
+                self.chunks
+                    .iter()
+                    .flat_map(|c| c.iter().map(|(k, v)| (k, v))),
+            )
+            .finish()
     }
 }
 
@@ -40,7 +52,11 @@ impl<K: PartialEq, V: PartialEq> PartialEq for Map<K, V> {
     fn eq(&self, other: &Self) -> bool {
         let entries = |map: &Self| map.len;
         entries(self) == entries(other)
-            && self.chunks.iter().flat_map(|c| c.iter()).eq(other.chunks.iter().flat_map(|c| c.iter()))
+            && self
+                .chunks
+                .iter()
+                .flat_map(|c| c.iter())
+                .eq(other.chunks.iter().flat_map(|c| c.iter()))
     }
 }
 
@@ -62,7 +78,8 @@ impl<K: Ord + Clone, V: Clone> Map<K, V> {
     where
         K: Borrow<Q>,
     {
-        self.chunks.partition_point(|c| c.last().is_some_and(|(last, _)| last.borrow() < key))
+        self.chunks
+            .partition_point(|c| c.last().is_some_and(|(last, _)| last.borrow() < key))
     }
 
     /// The value of a key.
@@ -91,7 +108,9 @@ impl<K: Ord + Clone, V: Clone> Map<K, V> {
         if chunks.is_empty() {
             chunks.push(Arc::new(Vec::new()));
         }
-        let which = chunks.partition_point(|c| c.last().is_some_and(|(last, _)| *last < key)).min(chunks.len() - 1);
+        let which = chunks
+            .partition_point(|c| c.last().is_some_and(|(last, _)| *last < key))
+            .min(chunks.len() - 1);
         let chunk = Arc::make_mut(&mut chunks[which]);
         match chunk.binary_search_by(|(k, _)| k.cmp(&key)) {
             Ok(at) => Some(core::mem::replace(&mut chunk[at].1, value)),
@@ -100,7 +119,11 @@ impl<K: Ord + Clone, V: Clone> Map<K, V> {
                 self.len += 1;
                 if chunk.len() > CHUNK {
                     // Keys mostly come in rising order: leave the full half behind.
-                    let split = if at + 1 == chunk.len() { CHUNK } else { CHUNK / 2 };
+                    let split = if at + 1 == chunk.len() {
+                        CHUNK
+                    } else {
+                        CHUNK / 2
+                    };
                     let rest = chunk.split_off(split);
                     chunks.insert(which + 1, Arc::new(rest));
                 }
@@ -131,7 +154,9 @@ impl<K: Ord + Clone, V: Clone> Map<K, V> {
 
     /// All entries in order.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.chunks.iter().flat_map(|c| c.iter().map(|(k, v)| (k, v)))
+        self.chunks
+            .iter()
+            .flat_map(|c| c.iter().map(|(k, v)| (k, v)))
     }
 
     /// All values in the order of their keys.
@@ -140,13 +165,24 @@ impl<K: Ord + Clone, V: Clone> Map<K, V> {
     }
 
     /// The entries whose keys are `from` or later.
-    pub fn range_from<'a, Q: Ord + ?Sized>(&'a self, from: &Q) -> impl Iterator<Item = (&'a K, &'a V)> + use<'a, K, V, Q>
+    pub fn range_from<'a, Q: Ord + ?Sized>(
+        &'a self,
+        from: &Q,
+    ) -> impl Iterator<Item = (&'a K, &'a V)> + use<'a, K, V, Q>
     where
         K: Borrow<Q>,
     {
         let which = self.chunk_of(from);
-        let skip = self.chunks.get(which).map_or(0, |c| c.partition_point(|(k, _)| k.borrow() < from));
-        self.chunks.iter().skip(which).flat_map(|c| c.iter()).skip(skip).map(|(k, v)| (k, v))
+        let skip = self
+            .chunks
+            .get(which)
+            .map_or(0, |c| c.partition_point(|(k, _)| k.borrow() < from));
+        self.chunks
+            .iter()
+            .skip(which)
+            .flat_map(|c| c.iter())
+            .skip(skip)
+            .map(|(k, v)| (k, v))
     }
 }
 

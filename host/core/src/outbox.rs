@@ -38,8 +38,15 @@ impl Outbox {
     pub fn durable(&mut self, batch: BatchId) -> impl Iterator<Item = Action> + '_ {
         self.durable = self.durable.max(batch);
         core::iter::from_fn(move || {
-            let ready = self.waiting.front().is_some_and(|(needs, _)| *needs <= self.durable);
-            if ready { self.waiting.pop_front().map(|(_, action)| action) } else { None }
+            let ready = self
+                .waiting
+                .front()
+                .is_some_and(|(needs, _)| *needs <= self.durable);
+            if ready {
+                self.waiting.pop_front().map(|(_, action)| action)
+            } else {
+                None
+            }
         })
     }
 
@@ -66,7 +73,15 @@ mod tests {
     }
 
     fn numbers(actions: impl Iterator<Item = Action>) -> alloc::vec::Vec<u64> {
-        actions.map(|a| if let Action::DropInstance(n) = a { n.0 } else { 0 }).collect()
+        actions
+            .map(|a| {
+                if let Action::DropInstance(n) = a {
+                    n.0
+                } else {
+                    0
+                }
+            })
+            .collect()
     }
 
     #[test]
@@ -78,7 +93,10 @@ mod tests {
         outbox.issued(BatchId(2));
         assert!(outbox.push(action(3)).is_none());
         assert_eq!(numbers(outbox.durable(BatchId(1))), [2]);
-        assert!(outbox.push(action(4)).is_none(), "the second batch is still on its way");
+        assert!(
+            outbox.push(action(4)).is_none(),
+            "the second batch is still on its way"
+        );
         assert_eq!(numbers(outbox.durable(BatchId(2))), [3, 4]);
         assert!(outbox.push(action(5)).is_some());
         assert_eq!(outbox.len(), 0);

@@ -9,8 +9,8 @@ use crate::turn::Fault;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use mezzo_types::{
-    AgentId, AgentInfo, AssignedPort, BatchId, Demand, Digest, FrameworkId, Instant, Run, Status, TaskId, TaskSpec,
-    Term,
+    AgentId, AgentInfo, AssignedPort, BatchId, Demand, Digest, FrameworkId, Instant, Run, Status,
+    TaskId, TaskSpec, Term,
 };
 
 /// The version of the records' meaning. A store that holds a larger one is refused.

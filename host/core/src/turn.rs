@@ -8,8 +8,8 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use mezzo_types::{
-    AgentId, AgentInfo, AssignedPort, Demand, Digest, FrameworkId, InstanceId, Instant, OfferId, PortSet, RequestId,
-    Resources, Run, Status, TaskId, TaskLimits, TaskSpec, TurnId,
+    AgentId, AgentInfo, AssignedPort, Demand, Digest, FrameworkId, InstanceId, Instant, OfferId,
+    PortSet, RequestId, Resources, Run, Status, TaskId, TaskLimits, TaskSpec, TurnId,
 };
 
 /// One transaction with one framework: calls into one instance, one after another. Cheap to make,
@@ -172,7 +172,7 @@ pub struct Effects {
     pub launches: Vec<Launch>,
     /// Runs to end, with their grace in milliseconds (none: the task's own).
     pub kills: Vec<(Run, Option<u64>)>,
-    /// The new list, if `want` was called.
+    /// The new list, if `want` or a launch for a demand has changed it.
     pub want: Option<Vec<Demand>>,
     /// Whether `revive` was called.
     pub revive: bool,
@@ -182,6 +182,8 @@ pub struct Effects {
     pub timers: BTreeMap<Arc<str>, Option<u64>>,
     /// To the turn's request.
     pub response: Option<WebResponse>,
+    /// The turn's request, if its answer goes on as a stream.
+    pub opened: Option<RequestId>,
     /// In the order written.
     pub streams: Vec<StreamWrite>,
 }

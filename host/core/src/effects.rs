@@ -1,0 +1,377 @@
+//! How turns end: what a clean one asked for becomes records.
+//!
+//! The core refuses nothing of a clean turn: each call was checked against the turn when it was
+//! made, and what it was checked against was leased to the turn.
+
+use crate::action::{Action, Answer, Observation, RefusedKind};
+use crate::cluster::{Cluster, Deadline};
+use crate::record::{FrameworkRecord, Record, StatusRecord, TaskRecord, Value};
+use crate::turn::{Effects, Fault, Launch, Task};
+use crate::turns::{Kind, Running, Unit, told_now};
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use mezzo_types::{Demand, FrameworkId, Reason, RequestId, TurnId};
+
+/// A framework that asks to see everything again waits so long between two times, in milliseconds.
+const REVIVE_MS: u64 = 1_000;
+
+impl Cluster {
+    pub(crate) fn on_turn_ended(
+        &mut self,
+        turn: TurnId,
+        result: Result<Effects, Fault>,
+        cpu_us: u64,
+    ) {
+        let Some(running) = self.turns.remove(&turn) else {
+            return;
+        };
+        let framework = running.framework;
+        if let Some(host) = self.hosts.get_mut(&framework) {
+            host.turn = None;
+            host.use_cpu(self.now, cpu_us);
+        }
+        let launches = result.as_ref().map_or(0, |effects| effects.launches.len());
+        self.observe(Observation::Turn {
+            framework,
+            cpu_us,
+            offers: u32::try_from(running.leases.len()).unwrap_or(u32::MAX),
+            launches: u32::try_from(launches).unwrap_or(u32::MAX),
+            clean: result.is_ok(),
+        });
+        self.end_leases(&running);
+        match result {
+            // Nobody has seen anything of it, and nobody wants it any more.
+            _ if self.removing(framework) => self.discard(running),
+            Ok(effects) => self.commit(running, effects),
+            Err(fault) => self.undo(running, fault),
+        }
+        self.restart_if_asked(framework);
+        self.touch(framework);
+        self.finish_removal(framework);
+    }
+
+    fn discard(&mut self, running: Running) {
+        self.immediate.push(Action::DropInstance(running.instance));
+        if let Some(host) = self.hosts.get_mut(&running.framework) {
+            host.instance = None;
+        }
+        if let Kind::Upgrade(request, _) | Kind::Web(request) = running.kind {
+            self.refuse(
+                request,
+                RefusedKind::Unavailable,
+                format!("framework {} is being removed", running.name),
+            );
+        }
+    }
+
+    fn commit(&mut self, running: Running, effects: Effects) {
+        let framework = running.framework;
+        match running.kind {
+            Kind::Install(request, record) => {
+                return self.commit_install(request, record, running.instance, effects);
+            }
+            Kind::Upgrade(request, ref record) => {
+                self.commit_upgrade(request, record.clone(), &running)
+            }
+            Kind::Start => self.instance_lives(framework, running.instance),
+            Kind::Web(request) => {
+                let answer = effects.response.clone().map_or_else(
+                    || {
+                        Answer::Refused(crate::action::Refused {
+                            kind: RefusedKind::Fault,
+                            message: format!("framework {} gave no response", running.name),
+                        })
+                    },
+                    Answer::Web,
+                );
+                self.reply(request, answer);
+            }
+            Kind::Events => {}
+        }
+        if let Some(host) = self.hosts.get_mut(&framework) {
+            let max = self
+                .state
+                .frameworks
+                .get(&framework)
+                .map_or(1, |f| f.record.limits.events_per_turn_max);
+            host.units_max = host.units_max.saturating_mul(2).clamp(1, max.max(1));
+            for agent in told_now(&running.units) {
+                host.changed.remove(&agent.id);
+                host.told.insert(agent.id, agent);
+            }
+        }
+        self.mark_handled(framework, &running.units);
+        self.mark_seen(framework, &running.leases, &effects);
+        self.apply_effects(framework, effects);
+    }
+
+    fn commit_install(
+        &mut self,
+        request: RequestId,
+        record: Box<FrameworkRecord>,
+        instance: mezzo_types::InstanceId,
+        effects: Effects,
+    ) {
+        let framework = record.id;
+        self.record(Record::Framework(Arc::new(*record)));
+        self.revive_host(framework);
+        self.instance_lives(framework, instance);
+        self.apply_effects(framework, effects);
+        self.reply(request, Answer::Framework(framework));
+        self.touch(framework);
+    }
+
+    fn commit_upgrade(
+        &mut self,
+        request: RequestId,
+        record: Box<FrameworkRecord>,
+        running: &Running,
+    ) {
+        let framework = running.framework;
+        self.record(Record::Framework(Arc::new(*record)));
+        self.drop_instance(framework);
+        self.instance_lives(framework, running.instance);
+        // The new version may want what the old one left.
+        self.demands_changed(framework, true);
+        self.reply(request, Answer::Framework(framework));
+    }
+
+    fn instance_lives(&mut self, framework: FrameworkId, instance: mezzo_types::InstanceId) {
+        if let Some(host) = self.hosts.get_mut(&framework) {
+            host.instance = Some(instance);
+        }
+        self.demands_changed(framework, true);
+        self.observe(Observation::Live(framework, true));
+    }
+
+    /// A committed turn has had these units, or an operator skips them.
+    pub(crate) fn mark_handled(&mut self, framework: FrameworkId, units: &[Unit]) {
+        for unit in units {
+            match unit {
+                Unit::Status(task) => self.mark_status_handled(task),
+                Unit::Timer(name, at) => {
+                    let current = self
+                        .state
+                        .frameworks
+                        .get(&framework)
+                        .and_then(|f| f.timers.get(name).copied());
+                    if let Some(host) = self.hosts.get_mut(&framework) {
+                        host.due.remove(name);
+                    }
+                    if current == Some(*at) {
+                        self.record(Record::Timer(framework, Arc::clone(name), None));
+                    }
+                }
+                Unit::Options => {
+                    if let Some(host) = self.hosts.get_mut(&framework) {
+                        host.options_changed = false;
+                    }
+                }
+                Unit::StreamsClosed(streams) => {
+                    if let Some(host) = self.hosts.get_mut(&framework) {
+                        host.streams_gone.retain(|stream| !streams.contains(stream));
+                    }
+                }
+                Unit::Agents(agents) => {
+                    if let Some(host) = self.hosts.get_mut(&framework) {
+                        for agent in agents {
+                            host.changed.remove(&agent.id);
+                        }
+                    }
+                }
+                Unit::Offers(agents) => {
+                    if let Some(host) = self.hosts.get_mut(&framework) {
+                        for agent in agents {
+                            host.seen.insert(crate::allocate::slot(*agent));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn mark_status_handled(&mut self, told: &Arc<Task>) {
+        let run = told.record.run;
+        let Some(task) = self.state.task(run).cloned() else {
+            return;
+        };
+        // Something newer has come meanwhile: that will be told.
+        if task.status != told.status || task.sequence != told.sequence {
+            return;
+        }
+        if task.status.state.is_final() {
+            self.record(Record::TaskForgotten(run));
+        } else {
+            let status = StatusRecord {
+                sequence: task.sequence,
+                status: task.status.clone(),
+                handled: true,
+            };
+            self.record(Record::Status(run, status));
+        }
+    }
+
+    fn apply_effects(&mut self, framework: FrameworkId, effects: Effects) {
+        let Effects {
+            launches,
+            kills,
+            want,
+            revive,
+            state,
+            timers,
+            response: _,
+            opened,
+            streams,
+        } = effects;
+        for (key, value) in state {
+            self.record(Record::State(framework, key, value.map(Value)));
+        }
+        for (name, after_ms) in timers {
+            self.set_timer(framework, name, after_ms);
+        }
+        if let Some(demands) = want {
+            self.set_demands(framework, demands);
+        }
+        self.launch_all(framework, launches);
+        for (run, grace_ms) in kills {
+            self.kill(run, grace_ms, Reason::KillRequested);
+        }
+        if revive {
+            self.revive(framework);
+        }
+        self.write_streams(framework, opened, streams);
+    }
+
+    fn set_timer(&mut self, framework: FrameworkId, name: Arc<str>, after_ms: Option<u64>) {
+        let at = after_ms.map(|ms| self.now.after_ms(ms));
+        if let Some(host) = self.hosts.get_mut(&framework) {
+            host.due.remove(&name);
+        }
+        self.record(Record::Timer(framework, Arc::clone(&name), at));
+        if let Some(at) = at {
+            self.deadlines
+                .insert((at, Deadline::Timer(framework, name)));
+        }
+    }
+
+    fn set_demands(&mut self, framework: FrameworkId, demands: Vec<Demand>) {
+        let Some(old) = self
+            .state
+            .frameworks
+            .get(&framework)
+            .map(|f| Arc::clone(&f.demands))
+        else {
+            return;
+        };
+        if *old == demands {
+            return;
+        }
+        let asks_anew = |new: &Demand| {
+            old.iter()
+                .find(|old| old.name == new.name)
+                .is_none_or(|old| !old.same_shape(new) || new.count > old.count)
+        };
+        let anew = demands.iter().any(asks_anew);
+        self.record(Record::Demands(framework, Arc::new(demands)));
+        self.demands_changed(framework, anew);
+    }
+
+    fn launch_all(&mut self, framework: FrameworkId, launches: Vec<Launch>) {
+        let mut groups: BTreeMap<Arc<str>, Vec<Arc<Task>>> = BTreeMap::new();
+        for launch in launches {
+            let Launch {
+                run,
+                agent,
+                group,
+                ports,
+                spec,
+                ..
+            } = launch;
+            let record = TaskRecord {
+                run,
+                framework,
+                agent,
+                ports,
+                group: group.clone(),
+                launched: self.now,
+                spec,
+            };
+            self.record(Record::Task(Arc::new(record)));
+            let Some(task) = self.state.task(run).cloned() else {
+                continue;
+            };
+            match group {
+                Some(group) => groups.entry(group).or_default().push(task),
+                None => self.launch(&[task]),
+            }
+        }
+        for (_, tasks) in groups {
+            self.launch(&tasks);
+        }
+    }
+
+    /// To an agent without a session it is sent when it is back.
+    fn launch(&mut self, tasks: &[Arc<Task>]) {
+        if let Some(session) = tasks
+            .first()
+            .and_then(|task| self.session_of(task.record.agent))
+        {
+            self.send_launch(session, tasks);
+        }
+    }
+
+    fn revive(&mut self, framework: FrameworkId) {
+        let Some(host) = self.hosts.get_mut(&framework) else {
+            return;
+        };
+        match host.revived {
+            Some(last) if self.now.since_ms(last) < REVIVE_MS => {
+                self.deadlines
+                    .insert((last.after_ms(REVIVE_MS), Deadline::Revive(framework)));
+            }
+            _ => {
+                host.revived = Some(self.now);
+                self.demands_changed(framework, true);
+            }
+        }
+    }
+
+    pub(crate) fn on_revive_due(&mut self, framework: FrameworkId) {
+        let Some(host) = self.hosts.get_mut(&framework) else {
+            return;
+        };
+        if host
+            .revived
+            .is_some_and(|last| self.now.since_ms(last) >= REVIVE_MS)
+        {
+            host.revived = Some(self.now);
+            self.demands_changed(framework, true);
+        }
+    }
+
+    fn write_streams(
+        &mut self,
+        framework: FrameworkId,
+        opened: Option<RequestId>,
+        writes: Vec<crate::turn::StreamWrite>,
+    ) {
+        if let (Some(opened), Some(host)) = (opened, self.hosts.get_mut(&framework)) {
+            Arc::make_mut(&mut host.streams).push(opened);
+        }
+        for write in writes {
+            let Some(host) = self.hosts.get_mut(&framework) else {
+                return;
+            };
+            if !host.streams.contains(&write.request) {
+                continue;
+            }
+            if write.chunk.is_none() {
+                Arc::make_mut(&mut host.streams).retain(|stream| *stream != write.request);
+            }
+            self.show(Action::Stream(write));
+        }
+    }
+}

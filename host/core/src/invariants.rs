@@ -1,0 +1,236 @@
+//! What must always hold, checked from scratch against the sums that are kept along the way. Tests
+//! and the simulator check after every step.
+
+use crate::cluster::Cluster;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::String;
+use core::fmt;
+use mezzo_types::{AgentId, FrameworkId, PortSet, Resources, Run};
+
+/// An invariant that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Which.
+    pub invariant: &'static str,
+    /// Where, and with which values.
+    pub found: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "invariant {} is broken: {}", self.invariant, self.found)
+    }
+}
+
+impl core::error::Error for Violation {}
+
+fn holds(
+    condition: bool,
+    invariant: &'static str,
+    found: impl FnOnce() -> String,
+) -> Result<(), Violation> {
+    if condition {
+        Ok(())
+    } else {
+        Err(Violation {
+            invariant,
+            found: found(),
+        })
+    }
+}
+
+impl Cluster {
+    /// Every invariant.
+    pub fn check(&self) -> Result<(), Violation> {
+        self.check_sums()?;
+        self.check_agents()?;
+        self.check_runs()?;
+        self.check_leases()?;
+        self.check_turns()?;
+        self.check_queues()
+    }
+
+    /// What agents, frameworks and roles are said to use is what their tasks use.
+    fn check_sums(&self) -> Result<(), Violation> {
+        let mut agents: BTreeMap<AgentId, Resources> = BTreeMap::new();
+        let mut roles: BTreeMap<&str, Resources> = BTreeMap::new();
+        for (id, framework) in &self.state.frameworks {
+            let mut used = Resources::NONE;
+            for task in framework
+                .tasks
+                .values()
+                .filter(|task| !task.status.state.is_final())
+            {
+                let resources = &task.record.spec.resources;
+                used.add(resources);
+                agents.entry(task.record.agent).or_default().add(resources);
+                roles
+                    .entry(&framework.record.role)
+                    .or_default()
+                    .add(resources);
+            }
+            holds(used == framework.used, "framework-used", || {
+                format!("framework {id}: {used:?}, kept {:?}", framework.used)
+            })?;
+            let bytes: u64 = framework
+                .state
+                .iter()
+                .map(|(k, v)| (k.len() + v.len()) as u64)
+                .sum();
+            holds(bytes == framework.state_bytes, "state-bytes", || {
+                format!("framework {id}: {bytes}, kept {}", framework.state_bytes)
+            })?;
+        }
+        for (id, agent) in &self.state.agents {
+            let used = agents.remove(id).unwrap_or_default();
+            holds(used == agent.used, "agent-used", || {
+                format!("agent {id}: {used:?}, kept {:?}", agent.used)
+            })?;
+        }
+        for (name, role) in &self.state.roles {
+            let used = roles.remove(&**name).unwrap_or_default();
+            holds(used == role.used, "role-used", || {
+                format!("role {name}: {used:?}, kept {:?}", role.used)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// No agent gives more than it has, and no port twice.
+    fn check_agents(&self) -> Result<(), Violation> {
+        let mut total = Resources::NONE;
+        for (id, agent) in &self.state.agents {
+            total.add(&agent.record.info.facts.total);
+            let mut ports = PortSet::default();
+            let tasks = agent.runs.iter().filter_map(|run| self.state.task(*run));
+            for task in tasks.filter(|task| !task.status.state.is_final()) {
+                for port in &task.record.ports {
+                    holds(ports.insert(port.number), "port-once", || {
+                        format!("agent {id}, port {}", port.number)
+                    })?;
+                }
+            }
+            holds(ports == agent.ports_used, "ports-used", || {
+                format!("agent {id}: {ports}, kept {}", agent.ports_used)
+            })?;
+            let Some(link) = self.links.get(id) else {
+                continue;
+            };
+            // An agent may come back with less than its tasks use; it is then offered to nobody.
+            let mut given = agent.used.clone();
+            given.add(&link.leased);
+            let has = &agent.record.info.facts.total;
+            let shrunk = !has.contains(&agent.used);
+            holds(
+                shrunk || link.leased.is_none() || has.contains(&given),
+                "agent-total",
+                || format!("agent {id} has {has:?}, gives {given:?}"),
+            )?;
+        }
+        holds(total == self.state.total, "total", || {
+            format!("{total:?}, kept {:?}", self.state.total)
+        })
+    }
+
+    /// Every run is in the places where it is looked for, and in no other.
+    fn check_runs(&self) -> Result<(), Violation> {
+        let mut seen: BTreeSet<Run> = BTreeSet::new();
+        for (id, framework) in &self.state.frameworks {
+            for (name, task) in framework.tasks.iter() {
+                let run = task.record.run;
+                holds(seen.insert(run), "run-once", || format!("run {run}"))?;
+                let indexed = self.state.runs.get(&run) == Some(&(*id, name.clone()));
+                holds(indexed, "run-indexed", || {
+                    format!("run {run} of framework {id}")
+                })?;
+                let on_agent = self
+                    .state
+                    .agents
+                    .get(&task.record.agent)
+                    .is_some_and(|a| a.runs.contains(&run));
+                holds(on_agent, "run-on-agent", || {
+                    format!("run {run} on agent {}", task.record.agent)
+                })?;
+                let unhandled = framework.unhandled.contains(&run);
+                holds(unhandled != task.handled, "unhandled", || {
+                    format!("run {run}")
+                })?;
+                holds(run.0 < self.state.cluster.numbers_below, "numbers", || {
+                    format!("run {run}")
+                })?;
+            }
+        }
+        holds(seen.len() == self.state.runs.len(), "runs", || {
+            format!("{} of {}", seen.len(), self.state.runs.len())
+        })
+    }
+
+    /// What agents are said to have leased is what running turns hold.
+    fn check_leases(&self) -> Result<(), Violation> {
+        let mut leased: BTreeMap<AgentId, Resources> = BTreeMap::new();
+        for lease in self.turns.values().flat_map(|turn| &turn.leases) {
+            leased.entry(lease.agent).or_default().add(&lease.amount);
+        }
+        for (id, link) in &self.links {
+            let sum = leased.remove(id).unwrap_or_default();
+            holds(sum == link.leased, "leased", || {
+                format!("agent {id}: {sum:?}, kept {:?}", link.leased)
+            })?;
+        }
+        holds(leased.is_empty(), "leased", || {
+            format!("on unknown agents: {leased:?}")
+        })
+    }
+
+    /// One turn a framework, and no more than there are workers.
+    fn check_turns(&self) -> Result<(), Violation> {
+        holds(
+            self.turns.len() <= self.limits.turns_max,
+            "turns-max",
+            || format!("{} turns", self.turns.len()),
+        )?;
+        let mut busy: BTreeSet<FrameworkId> = BTreeSet::new();
+        for (id, turn) in &self.turns {
+            holds(busy.insert(turn.framework), "one-turn", || {
+                format!("framework {}", turn.framework)
+            })?;
+            let host = self.hosts.get(&turn.framework);
+            let knows = turn.is_install() || host.is_some_and(|host| host.turn == Some(*id));
+            holds(knows, "turn-known", || {
+                format!("turn {id} of framework {}", turn.framework)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Nobody waits who could be served, and everybody who waits is in a queue.
+    fn check_queues(&self) -> Result<(), Violation> {
+        for (id, host) in &self.hosts {
+            let Some(framework) = self.state.frameworks.get(id) else {
+                return Err(Violation {
+                    invariant: "host-known",
+                    found: format!("framework {id}"),
+                });
+            };
+            let queued = host
+                .ready
+                .is_some_and(|cpu| self.queue.ready.contains(&(cpu, *id)));
+            holds(queued == host.ready.is_some(), "ready-indexed", || {
+                format!("framework {id}")
+            })?;
+            let wants = !framework.demands.is_empty()
+                && !framework.record.quarantined
+                && !framework.record.removing;
+            holds(wants == self.queue.wanting.contains(id), "wanting", || {
+                format!("framework {id}")
+            })?;
+        }
+        let waits = |set: &BTreeSet<FrameworkId>| set.is_subset(&self.queue.wanting);
+        holds(
+            waits(&self.queue.hungry) && waits(&self.queue.blocked),
+            "hungry-want",
+            || format!("{:?}", self.queue.hungry),
+        )
+    }
+}

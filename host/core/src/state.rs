@@ -1,0 +1,405 @@
+//! The durable state, and the only way to change it: applying a record.
+//!
+//! Owns what follows from the records alone, sums included. `Cluster::step` uses it, recovery uses
+//! it, and so will whoever follows a leader. What lives only as long as a leadership (sessions,
+//! leases, instances) is kept beside it, in `cluster.rs`.
+
+use crate::map::Map;
+use crate::record::{
+    AgentRecord, ClusterRecord, FrameworkRecord, PrincipalRecord, Record, StatusRecord, TaskRecord,
+};
+use crate::turn::Task;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use mezzo_types::{
+    AgentId, Demand, FrameworkId, Instant, PortSet, Resources, Run, Status, TaskId, TaskState,
+};
+
+/// A record that does not fit the ones before it: the store is damaged, or was written by a program
+/// with a fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CorruptRecord(pub String);
+
+impl fmt::Display for CorruptRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the records contradict each other: {}", self.0)
+    }
+}
+
+impl core::error::Error for CorruptRecord {}
+
+/// Everything that is durable.
+#[derive(Debug, Default)]
+pub struct State {
+    /// Name, term, used-up numbers.
+    pub cluster: ClusterRecord,
+    /// Every agent that ever joined and has not left for good.
+    pub agents: BTreeMap<AgentId, AgentState>,
+    /// By what they call themselves.
+    pub identities: BTreeMap<Arc<str>, AgentId>,
+    /// Roles that are in use or were spoken of.
+    pub roles: BTreeMap<Arc<str>, RoleState>,
+    /// Every installed framework.
+    pub frameworks: BTreeMap<FrameworkId, FrameworkState>,
+    /// By installed name.
+    pub names: BTreeMap<Arc<str>, FrameworkId>,
+    /// Where each run that is not forgotten is to be found.
+    pub runs: BTreeMap<Run, (FrameworkId, TaskId)>,
+    /// Who may use the API.
+    pub principals: BTreeMap<Arc<str>, PrincipalRecord>,
+    /// What all agents have.
+    pub total: Resources,
+}
+
+/// One agent.
+#[derive(Debug)]
+pub struct AgentState {
+    /// As it last joined.
+    pub record: Arc<AgentRecord>,
+    /// By tasks that have not ended.
+    pub used: Resources,
+    /// By tasks that have not ended.
+    pub ports_used: PortSet,
+    /// Runs that are not forgotten.
+    pub runs: BTreeSet<Run>,
+}
+
+/// One role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleState {
+    /// At least 1.
+    pub weight: u32,
+    /// By its frameworks' tasks that have not ended.
+    pub used: Resources,
+}
+
+/// One framework.
+#[derive(Debug)]
+pub struct FrameworkState {
+    /// As installed.
+    pub record: Arc<FrameworkRecord>,
+    /// What it still wants.
+    pub demands: Arc<Vec<Demand>>,
+    /// When each fires.
+    pub timers: Arc<BTreeMap<Arc<str>, Instant>>,
+    /// Its keys and values.
+    pub state: Map<Arc<str>, Arc<[u8]>>,
+    /// Keys and values together, in bytes.
+    pub state_bytes: u64,
+    /// Its tasks that are not forgotten.
+    pub tasks: Map<TaskId, Arc<Task>>,
+    /// Runs whose status no committed turn has had.
+    pub unhandled: BTreeSet<Run>,
+    /// Its groups of tasks that are not forgotten.
+    pub groups: BTreeMap<Arc<str>, Vec<Run>>,
+    /// By its tasks that have not ended.
+    pub used: Resources,
+}
+
+impl State {
+    /// One of a run's framework's tasks.
+    #[must_use]
+    pub fn task(&self, run: Run) -> Option<&Arc<Task>> {
+        let (framework, id) = self.runs.get(&run)?;
+        self.frameworks.get(framework)?.tasks.get(id)
+    }
+
+    /// The framework of that installed name.
+    #[must_use]
+    pub fn framework_named(&self, name: &str) -> Option<&FrameworkState> {
+        self.frameworks.get(self.names.get(name)?)
+    }
+
+    /// Takes a record in. An error means that the record cannot be true; the state is then of no
+    /// further use.
+    pub fn apply(&mut self, record: &Record) -> Result<(), CorruptRecord> {
+        match record {
+            Record::Cluster(cluster) => {
+                self.cluster = cluster.clone();
+                Ok(())
+            }
+            Record::Agent(agent) => {
+                self.apply_agent(agent);
+                Ok(())
+            }
+            Record::Role(role) => {
+                self.role(&role.name).weight = role.weight.max(1);
+                Ok(())
+            }
+            Record::Framework(framework) => {
+                self.apply_framework(framework);
+                Ok(())
+            }
+            Record::FrameworkRemoved(id) => self.apply_framework_removed(*id),
+            Record::Demands(id, demands) => {
+                self.framework(*id)?.demands = Arc::clone(demands);
+                Ok(())
+            }
+            Record::Timer(id, name, at) => {
+                let timers = Arc::make_mut(&mut self.framework(*id)?.timers);
+                match at {
+                    Some(at) => timers.insert(Arc::clone(name), *at),
+                    None => timers.remove(name),
+                };
+                Ok(())
+            }
+            Record::State(id, key, value) => {
+                let framework = self.framework(*id)?;
+                let old = match value {
+                    Some(value) => {
+                        framework.state_bytes += (key.len() + value.0.len()) as u64;
+                        framework
+                            .state
+                            .insert(Arc::clone(key), Arc::clone(&value.0))
+                    }
+                    None => framework.state.remove(&**key),
+                };
+                framework.state_bytes -= old.map_or(0, |old| (key.len() + old.len()) as u64);
+                Ok(())
+            }
+            Record::Task(task) => self.apply_task(task),
+            Record::Status(run, status) => self.apply_status(*run, status),
+            Record::Kill(run, kill) => {
+                self.change_task(*run, |task| task.kill = Some(kill.clone()))
+            }
+            Record::TaskForgotten(run) => self.apply_task_forgotten(*run),
+            Record::Principal(name, principal) => {
+                match principal {
+                    Some(principal) => self.principals.insert(Arc::clone(name), principal.clone()),
+                    None => self.principals.remove(name),
+                };
+                Ok(())
+            }
+        }
+    }
+
+    fn apply_agent(&mut self, agent: &Arc<AgentRecord>) {
+        let facts = &agent.info.facts;
+        self.total.add(&facts.total);
+        match self.agents.get_mut(&agent.info.id) {
+            Some(known) => {
+                self.total.take(&known.record.info.facts.total);
+                known.record = Arc::clone(agent);
+            }
+            None => {
+                self.identities
+                    .insert(Arc::from(facts.identity.as_str()), agent.info.id);
+                let state = AgentState {
+                    record: Arc::clone(agent),
+                    used: Resources::NONE,
+                    ports_used: PortSet::default(),
+                    runs: BTreeSet::new(),
+                };
+                self.agents.insert(agent.info.id, state);
+            }
+        }
+    }
+
+    fn role(&mut self, name: &Arc<str>) -> &mut RoleState {
+        self.roles.entry(Arc::clone(name)).or_insert(RoleState {
+            weight: 1,
+            used: Resources::NONE,
+        })
+    }
+
+    fn framework(&mut self, id: FrameworkId) -> Result<&mut FrameworkState, CorruptRecord> {
+        self.frameworks
+            .get_mut(&id)
+            .ok_or_else(|| CorruptRecord(format!("there is no framework {id}")))
+    }
+
+    fn apply_framework(&mut self, record: &Arc<FrameworkRecord>) {
+        self.role(&record.role);
+        if let Some(known) = self.frameworks.get_mut(&record.id) {
+            known.record = Arc::clone(record);
+            return;
+        }
+        self.names.insert(Arc::clone(&record.name), record.id);
+        let state = FrameworkState {
+            record: Arc::clone(record),
+            demands: Arc::default(),
+            timers: Arc::default(),
+            state: Map::default(),
+            state_bytes: 0,
+            tasks: Map::default(),
+            unhandled: BTreeSet::new(),
+            groups: BTreeMap::new(),
+            used: Resources::NONE,
+        };
+        self.frameworks.insert(record.id, state);
+    }
+
+    fn apply_framework_removed(&mut self, id: FrameworkId) -> Result<(), CorruptRecord> {
+        if !self.framework(id)?.tasks.is_empty() {
+            return Err(CorruptRecord(format!(
+                "framework {id} is removed, but has tasks"
+            )));
+        }
+        if let Some(framework) = self.frameworks.remove(&id) {
+            self.names.remove(&framework.record.name);
+        }
+        Ok(())
+    }
+
+    fn apply_task(&mut self, record: &Arc<TaskRecord>) -> Result<(), CorruptRecord> {
+        let run = record.run;
+        let agent = self.agents.get_mut(&record.agent).ok_or_else(|| {
+            CorruptRecord(format!(
+                "run {run} is on agent {}, which is unknown",
+                record.agent
+            ))
+        })?;
+        let framework = self.frameworks.get_mut(&record.framework).ok_or_else(|| {
+            CorruptRecord(format!(
+                "run {run} is of framework {}, which is unknown",
+                record.framework
+            ))
+        })?;
+        if self
+            .runs
+            .insert(run, (record.framework, record.id().clone()))
+            .is_some()
+        {
+            return Err(CorruptRecord(format!("run {run} is launched twice")));
+        }
+        let task = Task {
+            record: Arc::clone(record),
+            address: Arc::from(agent.record.info.facts.address.as_str()),
+            status: Status::new(TaskState::Pending, record.launched),
+            sequence: 0,
+            handled: true,
+            kill: None,
+        };
+        if framework
+            .tasks
+            .insert(record.id().clone(), Arc::new(task))
+            .is_some()
+        {
+            return Err(CorruptRecord(format!(
+                "task {} of framework {} is launched twice",
+                record.id(),
+                record.framework
+            )));
+        }
+        if let Some(group) = &record.group {
+            framework
+                .groups
+                .entry(Arc::clone(group))
+                .or_default()
+                .push(run);
+        }
+        agent.runs.insert(run);
+        for port in &record.ports {
+            agent.ports_used.insert(port.number);
+        }
+        let resources = &record.spec.resources;
+        agent.used.add(resources);
+        framework.used.add(resources);
+        let role = Arc::clone(&framework.record.role);
+        self.role(&role).used.add(resources);
+        Ok(())
+    }
+
+    fn apply_status(&mut self, run: Run, status: &StatusRecord) -> Result<(), CorruptRecord> {
+        let task = self
+            .task(run)
+            .ok_or_else(|| CorruptRecord(format!("a status of run {run}, which is unknown")))?;
+        let (was_final, is_final) = (task.status.state.is_final(), status.status.state.is_final());
+        if was_final && (!is_final || task.status != status.status) {
+            return Err(CorruptRecord(format!(
+                "run {run} has ended, and changes its state"
+            )));
+        }
+        let record = Arc::clone(&task.record);
+        if is_final && !was_final {
+            self.release(&record);
+        }
+        if let Some(framework) = self.frameworks.get_mut(&record.framework) {
+            if status.handled {
+                framework.unhandled.remove(&run)
+            } else {
+                framework.unhandled.insert(run)
+            };
+        }
+        self.change_task(run, |task| {
+            task.status.clone_from(&status.status);
+            task.sequence = status.sequence;
+            task.handled = status.handled;
+        })
+    }
+
+    /// A task has ended: what it used is free again.
+    fn release(&mut self, record: &TaskRecord) {
+        let resources = &record.spec.resources;
+        if let Some(agent) = self.agents.get_mut(&record.agent) {
+            agent.used.take(resources);
+            for port in &record.ports {
+                agent.ports_used.remove(port.number);
+            }
+        }
+        if let Some(framework) = self.frameworks.get_mut(&record.framework) {
+            framework.used.take(resources);
+            let role = Arc::clone(&framework.record.role);
+            self.role(&role).used.take(resources);
+        }
+    }
+
+    fn change_task(
+        &mut self,
+        run: Run,
+        change: impl FnOnce(&mut Task),
+    ) -> Result<(), CorruptRecord> {
+        let unknown = || CorruptRecord(format!("run {run} is unknown"));
+        let (framework, id) = self.runs.get(&run).ok_or_else(unknown)?;
+        let framework = self.frameworks.get_mut(framework).ok_or_else(unknown)?;
+        let mut task = Task::clone(framework.tasks.get(id).ok_or_else(unknown)?);
+        change(&mut task);
+        framework.tasks.insert(id.clone(), Arc::new(task));
+        Ok(())
+    }
+
+    fn apply_task_forgotten(&mut self, run: Run) -> Result<(), CorruptRecord> {
+        let task = Arc::clone(
+            self.task(run)
+                .ok_or_else(|| CorruptRecord(format!("run {run} is forgotten, but unknown")))?,
+        );
+        if !task.status.state.is_final() {
+            return Err(CorruptRecord(format!(
+                "run {run} is forgotten, but has not ended"
+            )));
+        }
+        self.runs.remove(&run);
+        if let Some(agent) = self.agents.get_mut(&task.record.agent) {
+            agent.runs.remove(&run);
+        }
+        let framework = self.framework(task.record.framework)?;
+        framework.tasks.remove(task.record.id());
+        framework.unhandled.remove(&run);
+        if let Some(group) = &task.record.group {
+            let members = framework.groups.entry(Arc::clone(group)).or_default();
+            members.retain(|member| *member != run);
+            if members.is_empty() {
+                framework.groups.remove(group);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// In which order records of a whole state apply: what is referred to comes first.
+#[must_use]
+pub fn rank(record: &Record) -> u8 {
+    match record {
+        Record::Cluster(_) => 0,
+        Record::Principal(..) | Record::Agent(_) | Record::Role(_) => 1,
+        Record::Framework(_) | Record::FrameworkRemoved(_) => 2,
+        Record::Demands(..) | Record::Timer(..) | Record::State(..) => 3,
+        Record::Task(_) => 4,
+        Record::Status(..) => 5,
+        Record::Kill(..) | Record::TaskForgotten(_) => 6,
+    }
+}
