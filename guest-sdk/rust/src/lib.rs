@@ -32,6 +32,7 @@ mod plan;
 mod resources;
 pub mod state;
 mod task;
+pub use task::KILL_GRACE_MS_DEFAULT;
 pub mod testing;
 pub mod types;
 pub mod web;

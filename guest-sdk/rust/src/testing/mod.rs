@@ -174,6 +174,11 @@ impl<F: Framework> Cluster<F> {
         self.fault = Some(Fault::AtCall(call));
     }
 
+    /// Takes back a fault that has not struck yet.
+    pub fn calm(&mut self) {
+        self.fault = None;
+    }
+
     /// What has gone wrong so far: panics, overruns and injected faults.
     pub fn faults(&self) -> &[String] {
         &self.faults
@@ -202,6 +207,11 @@ impl<F: Framework> Cluster<F> {
     /// Its durable state.
     pub fn state(&self) -> &std::collections::BTreeMap<String, Vec<u8>> {
         &self.world.state
+    }
+
+    /// Overwrites a key behind the framework's back, as a bug or a bad disk would.
+    pub fn damage_state(&mut self, key: &str, value: &[u8]) {
+        self.world.state.insert(key.to_owned(), value.to_vec());
     }
 
     fn start_instance(&mut self) -> Result<Result<(), String>, String> {
