@@ -47,6 +47,7 @@ impl Cluster {
         self.sessions.insert(session, agent);
         let link = self.links.entry(agent).or_default();
         link.session = Some(session);
+        link.silent_at = None;
         link.foreign.clear();
         let term = self.state.cluster.term;
         self.show(Action::Welcome {
@@ -186,26 +187,22 @@ impl Cluster {
     }
 
     pub(crate) fn await_silence(&mut self, agent: AgentId) {
-        self.deadlines.insert((
-            self.now.after_ms(self.limits.agent_silent_ms),
-            Deadline::Silent(agent),
-        ));
+        let at = self.now.after_ms(self.limits.agent_silent_ms);
+        self.links.entry(agent).or_default().silent_at = Some(at);
+        self.deadlines.insert((at, Deadline::Silent(agent)));
     }
 
     pub(crate) fn on_agent_silent(&mut self, id: AgentId) {
         let Some(agent) = self.state.agents.get(&id) else {
             return;
         };
-        let connected = self
+        // It may have come back since, and left again: then a later deadline stands.
+        let due = self
             .links
             .get(&id)
-            .is_some_and(|link| link.session.is_some());
-        // It may have come back and left again: then a later deadline stands.
-        let later = self
-            .deadlines
-            .iter()
-            .any(|(_, d)| *d == Deadline::Silent(id));
-        if connected || later || agent.record.silent_since.is_some() {
+            .and_then(|link| link.silent_at)
+            .is_some_and(|at| at <= self.now);
+        if !due || agent.record.silent_since.is_some() {
             return;
         }
         let record = AgentRecord {

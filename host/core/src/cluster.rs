@@ -56,6 +56,8 @@ pub struct Cluster {
 pub struct Link {
     /// Its session, while it has one.
     pub session: Option<SessionId>,
+    /// When it counts as silent, while it has none.
+    pub silent_at: Option<Instant>,
     /// In offers of running turns.
     pub leased: Resources,
     /// In offers of running turns.

@@ -97,7 +97,9 @@ impl Cluster {
                 .frameworks
                 .get(&framework)
                 .map_or(1, |f| f.record.limits.events_per_turn_max);
-            host.units_max = host.units_max.saturating_mul(2).clamp(1, max.max(1));
+            if matches!(running.kind, Kind::Events) {
+                host.units_max = host.units_max.saturating_mul(2).clamp(1, max.max(1));
+            }
             for agent in told_now(&running.units) {
                 host.changed.remove(&agent.id);
                 host.told.insert(agent.id, agent);
@@ -247,6 +249,15 @@ impl Cluster {
 
     fn set_timer(&mut self, framework: FrameworkId, name: Arc<str>, after_ms: Option<u64>) {
         let at = after_ms.map(|ms| self.now.after_ms(ms));
+        let old = self
+            .state
+            .frameworks
+            .get(&framework)
+            .and_then(|f| f.timers.get(&name).copied());
+        if let Some(old) = old {
+            self.deadlines
+                .remove(&(old, Deadline::Timer(framework, Arc::clone(&name))));
+        }
         if let Some(host) = self.hosts.get_mut(&framework) {
             host.due.remove(&name);
         }

@@ -73,12 +73,13 @@ impl Cluster {
         let host = self.hosts.get(&id)?;
         let demands = framework.demands.iter().enumerate();
         let demands = demands.filter(|(_, demand)| only.is_none_or(|name| demand.name == name));
+        let state = self.explain_framework(framework, host);
         Some(Explanation {
             framework: framework.record.name.to_string(),
-            state: self.explain_framework(framework, host),
             demands: demands
-                .map(|(i, demand)| self.explain_demand(host, i, demand))
+                .map(|(i, demand)| self.explain_demand(host, i, demand, &state))
                 .collect(),
+            state,
         })
     }
 
@@ -89,9 +90,18 @@ impl Cluster {
         }
         if record.quarantined {
             let fault = record.last_fault.as_ref().map_or(String::new(), |f| {
-                format!(": {} ({})", f.kind.as_str(), f.message)
+                format!(
+                    ": {} in {} ({}) on {}",
+                    f.kind.as_str(),
+                    f.call,
+                    f.message,
+                    f.events
+                )
             });
-            return format!("it is quarantined after {} faults{fault}", record.faults);
+            return format!(
+                "it is quarantined after {} faults{fault}; `mezzo framework resume` ends it",
+                record.faults
+            );
         }
         if host.instance.is_none() && host.turn.is_none() && host.restart_at > self.now {
             return format!(
@@ -102,7 +112,13 @@ impl Cluster {
         String::new()
     }
 
-    fn explain_demand(&self, host: &Host, at: usize, demand: &Demand) -> DemandExplanation {
+    fn explain_demand(
+        &self,
+        host: &Host,
+        at: usize,
+        demand: &Demand,
+        state: &str,
+    ) -> DemandExplanation {
         let mut fit = 0;
         let mut reasons: BTreeMap<(bool, String), u64> = BTreeMap::new();
         for (id, agent) in &self.state.agents {
@@ -124,7 +140,11 @@ impl Cluster {
                 .cmp(&a.agents)
                 .then_with(|| a.reason.cmp(&b.reason))
         });
-        let hint = hint(demand, fit, &reasons);
+        let hint = if state.is_empty() {
+            hint(demand, fit, &reasons)
+        } else {
+            format!("the framework has no turns now: {state}")
+        };
         DemandExplanation {
             demand: demand.clone(),
             agents_fit: fit,

@@ -25,7 +25,14 @@ impl Cluster {
         fault.message = Arc::from(bounded(&fault.message));
         fault.events = Arc::from(describe(&running.units));
         let framework = running.framework;
-        self.immediate.push(Action::DropInstance(running.instance));
+        if self
+            .hosts
+            .get(&framework)
+            .is_none_or(|host| host.instance != Some(running.instance))
+        {
+            // A trial's instance, which no framework has yet.
+            self.immediate.push(Action::DropInstance(running.instance));
+        }
         match running.kind {
             Kind::Install(request, record) => {
                 let message = format!(
@@ -59,24 +66,24 @@ impl Cluster {
     }
 
     fn event_fault(&mut self, framework: FrameworkId, fault: Fault, units: Vec<Unit>) {
-        self.instance_died(framework);
+        self.drop_instance(framework);
         let Some(known) = self.state.frameworks.get(&framework) else {
             return;
         };
         let limits = Arc::clone(&known.record.limits);
         let mut record = self.after_quiet(FrameworkRecord::clone(&known.record));
-        // One of several events: half as many next time, until the one that fails stands alone.
-        let searching = units.len() > 1;
+        // One of several events: half as many next time, until the one that fails stands alone. Agents
+        // are told with the offers that name them and do not count beside them.
+        let counted = |unit: &&Unit| !matches!(unit, Unit::Agents(_));
+        let alone = units.iter().filter(counted).count() <= 1;
         if let Some(host) = self.hosts.get_mut(&framework) {
-            host.units_max = if searching { units.len() as u64 / 2 } else { 1 };
-        }
-        if !searching {
-            record.faults += 1;
-            if let (Some(host), Some(unit)) =
-                (self.hosts.get_mut(&framework), units.into_iter().next())
-            {
-                host.poison = Some(unit);
+            host.units_max = if alone { 1 } else { units.len() as u64 / 2 };
+            if alone {
+                host.poison = units.into_iter().next_back();
             }
+        }
+        if alone {
+            record.faults += 1;
         }
         let doublings = u32::try_from(record.faults.saturating_sub(1).min(32)).unwrap_or(32);
         let delay_ms = limits
@@ -96,7 +103,7 @@ impl Cluster {
 
     /// Counts on its own, and closes the web API only: no client can quarantine a framework.
     fn web_fault(&mut self, framework: FrameworkId, fault: Fault) {
-        self.instance_died(framework);
+        self.drop_instance(framework);
         let Some(known) = self.state.frameworks.get(&framework) else {
             return;
         };
@@ -120,11 +127,6 @@ impl Cluster {
             (record.faults, record.web_faults) = (0, 0);
         }
         record
-    }
-
-    /// The sandbox has lost the instance with the fault.
-    fn instance_died(&mut self, framework: FrameworkId) {
-        self.drop_instance(framework);
     }
 
     fn restart_after(&mut self, framework: FrameworkId, delay_ms: u64) {

@@ -268,15 +268,12 @@ impl Cluster {
             .hosts
             .get(&id)
             .map_or(0, |host| host.units_max.saturating_sub(units.len() as u64));
+        // Without room the offers stay for the next turn: the framework stays hungry.
         let leases = if with_offers && room > 0 {
             self.lease(id)
         } else {
             Vec::new()
         };
-        if with_offers && room == 0 {
-            // The offers stay for the next turn, once the failing event is found.
-            self.queue.hungry.remove(&id);
-        }
         let new = self.new_agents(id, &leases);
         if !leases.is_empty() {
             units.push(Unit::Offers(
