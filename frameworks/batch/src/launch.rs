@@ -126,7 +126,7 @@ impl Launcher {
             let own = spec
                 .has_task_args
                 .then(|| self.args.get(cx, job.number, index));
-            let bytes = spec.launch_bytes() + own.as_ref().map_or(0, |own| args_bytes(own));
+            let bytes = spec.launch_bytes() + own.as_ref().map_or(0, args_bytes);
             let fits = |offer: &Offer| {
                 if fixed_ports && used.contains(&offer.agent) {
                     return false;

@@ -138,11 +138,10 @@ impl ArgsReader {
     /// launched then.
     pub fn get(&mut self, cx: &Cx<'_>, job: u64, index: u32) -> TaskArgs {
         let (page, at) = (index as usize / ARGS_PAGE, index as usize % ARGS_PAGE);
-        if !self
-            .page
-            .as_ref()
-            .is_some_and(|(own_job, own_page, _)| (*own_job, *own_page) == (job, page))
-        {
+        let is_other = |(own_job, own_page, _): &(u64, usize, Vec<TaskArgs>)| {
+            (*own_job, *own_page) != (job, page)
+        };
+        if self.page.as_ref().is_none_or(is_other) {
             let key = args_key(job, page);
             let bytes = cx
                 .state_get(&key)

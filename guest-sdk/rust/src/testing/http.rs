@@ -70,10 +70,8 @@ impl<F: Framework> Cluster<F> {
 impl<F: Web> Cluster<F> {
     /// Sends a request; one turn answers it. Starts the framework if need be.
     pub fn request(&mut self, method: &str, path: &str, body: impl AsRef<[u8]>) -> Answer {
-        if self.instance.is_none() {
-            if let Err(refusal) = self.start() {
-                panic!("the framework refuses to start: {refusal}");
-            }
+        if let Err(refusal) = self.start() {
+            panic!("the framework refuses to start: {refusal}");
         }
         self.world.agents_act();
         let router = self.router.take().unwrap_or_else(F::routes);
