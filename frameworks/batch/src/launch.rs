@@ -65,12 +65,18 @@ impl Launcher {
         offers: Vec<Offer>,
     ) -> Vec<Outcome> {
         let needs = needs(jobs);
+        // A job that wants something only since this turn has no demand yet that a launch could serve.
+        let listed = |wanted: &BTreeMap<u64, u32>| needs.keys().all(|job| wanted.contains_key(job));
+        if !self.wanted.as_ref().is_some_and(listed) {
+            self.want(cx, jobs);
+        }
         let mut plan = Plan::new(offers);
         let (mut together, mut alone) = (Vec::new(), Vec::new());
         let mut room = Room {
             launches: LAUNCHES_PER_TURN_MAX,
             bytes: LAUNCH_BYTES_MAX,
         };
+        let mut short = false;
         for (number, count) in &needs {
             let Some(job) = jobs.get_mut(number) else {
                 continue;
@@ -85,9 +91,13 @@ impl Launcher {
             } else {
                 &mut together
             };
+            let before = to.len();
             self.plan_job(cx, job, *count, &mut plan, &mut room, to);
+            // It got its share of the turn, and would have launched more.
+            let planned = u32::try_from(to.len() - before).unwrap_or(u32::MAX);
+            short |= planned == *count && job.launchable() > *count;
         }
-        if room.is_short() {
+        if short || room.is_short() {
             // What is left of the offers is wanted, but not in this turn.
             cx.revive();
             // The master takes one a second: ask again then, should this have been one too many.
@@ -170,18 +180,13 @@ impl Launcher {
         }
     }
 
-    /// Says anew what is wanted, if the master's list differs. `launched` are this turn's: the master counts them down
-    /// from the new list.
-    pub fn want(&mut self, cx: &mut Cx<'_>, jobs: &BTreeMap<u64, Job>, outcomes: &[Outcome]) {
+    /// Says anew what is wanted, if the master's list differs.
+    pub fn want(&mut self, cx: &mut Cx<'_>, jobs: &BTreeMap<u64, Job>) {
         let needs = needs(jobs);
         if self.wanted.as_ref() == Some(&needs) {
             return;
         }
-        let mut counts = needs.clone();
-        for outcome in outcomes.iter().filter(|outcome| outcome.launched) {
-            *counts.entry(outcome.job).or_insert(0) += 1;
-        }
-        match cx.want(&demands(jobs, &counts)) {
+        match cx.want(&demands(jobs, &needs)) {
             Ok(()) => self.wanted = Some(needs),
             Err(refusal) => cx.error(&format!("what is wanted was refused: {refusal}")),
         }

@@ -134,7 +134,7 @@ impl Framework for Batch {
             self.take_in(outcome);
         }
         self.end_jobs(cx);
-        self.launcher.want(cx, &self.jobs, &outcomes);
+        self.launcher.want(cx, &self.jobs);
         if self.launcher.take_more() {
             set_timer(cx, MORE_TIMER, REVIVE_MS);
         }

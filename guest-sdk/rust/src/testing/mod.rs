@@ -251,7 +251,7 @@ impl<F: Framework> Cluster<F> {
                 self.instance = Some(instance);
                 self.faults_in_a_row = 0;
                 self.new_options &= !told.options;
-                self.world.handled(told);
+                self.world.handled(told, &effects);
                 self.world.commit(effects);
                 Ok(result)
             }

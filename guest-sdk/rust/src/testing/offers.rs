@@ -87,7 +87,9 @@ impl World {
             let Some(free) = cut(agent, &self.demands) else {
                 continue;
             };
+            let cut = free != agent.free;
             leases.push(Lease {
+                cut,
                 offer: Offer {
                     id: self.fresh_id(),
                     agent: id,

@@ -13,6 +13,8 @@ pub(super) struct InjectedFault;
 #[derive(Debug, Clone)]
 pub(super) struct Lease {
     pub offer: Offer,
+    /// The agent had more than the demand could use.
+    pub cut: bool,
 }
 
 /// A launch that is going to be committed.
@@ -129,6 +131,15 @@ impl<'a> TurnHost<'a> {
         let answer = launches.iter().map(launched).collect();
         *self.left.borrow_mut() = left;
         let mut effects = self.effects.borrow_mut();
+        let wanted = effects
+            .want
+            .get_or_insert_with(|| self.world.demands.clone());
+        for launch in &launches {
+            let demand = launch.demand.as_ref();
+            if let Some(demand) = wanted.iter_mut().find(|own| Some(&own.name) == demand) {
+                demand.count = demand.count.saturating_sub(1);
+            }
+        }
         for launch in launches {
             self.launched
                 .borrow_mut()
@@ -156,8 +167,8 @@ impl<'a> TurnHost<'a> {
         }
         if let Some(demand) = &placement.demand {
             let effects = self.effects.borrow();
-            let wanted = effects.want.iter().flatten().chain(&self.world.demands);
-            if !wanted.into_iter().any(|own| own.name == *demand) {
+            let wanted = effects.want.as_ref().unwrap_or(&self.world.demands);
+            if !wanted.iter().any(|own| own.name == *demand) {
                 return Err(Refusal::Unknown(format!("demand {demand}: no such demand")));
             }
         }

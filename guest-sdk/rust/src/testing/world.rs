@@ -179,8 +179,9 @@ impl World {
                 None => drop(self.timers.remove(&name)),
             }
         }
-        if let Some(demands) = effects.want {
-            if demands != self.demands {
+        if let Some(mut demands) = effects.want {
+            demands.retain(|demand| demand.count > 0);
+            if demands.iter().any(|demand| self.asks_anew(demand)) {
                 self.clear_seen();
             }
             self.demands = demands;
@@ -188,7 +189,6 @@ impl World {
         for launch in effects.launches {
             self.launch(launch);
         }
-        self.demands.retain(|demand| demand.count > 0);
         for task in effects.kills {
             self.kill(&task);
         }
@@ -209,20 +209,24 @@ impl World {
         }
     }
 
+    /// Whether a demand wants what was not wanted before: another shape, or more of it.
+    fn asks_anew(&self, demand: &Demand) -> bool {
+        let old = self.demands.iter().find(|old| old.name == demand.name);
+        old.is_none_or(|old| {
+            let same = Demand {
+                count: old.count,
+                ..demand.clone()
+            } == *old;
+            !same || demand.count > old.count
+        })
+    }
+
     fn launch(&mut self, launch: super::turn::Launch) {
         if let Some(agent) = self.agents.get_mut(&launch.status.agent) {
             agent.free.take(&launch.charged);
             agent
                 .fixed_used
                 .extend(launch.task.ports.iter().filter_map(|port| port.fixed));
-        }
-        let demand = launch.demand.as_ref();
-        if let Some(demand) = self
-            .demands
-            .iter_mut()
-            .find(|own| Some(&own.name) == demand)
-        {
-            demand.count = demand.count.saturating_sub(1);
         }
         self.next_run = self.next_run.max(launch.status.run + 1);
         self.history.push(launch.task.clone());
@@ -249,7 +253,7 @@ impl World {
 
     /// What a committed turn was told need not be told again. Its effects come after: a list of demands that it
     /// changed lets it see every agent again.
-    pub fn handled(&mut self, told: Told) {
+    pub fn handled(&mut self, told: Told, effects: &Effects) {
         for id in told.agents {
             if let Some(agent) = self.agents.get_mut(&id) {
                 agent.told = true;
@@ -266,8 +270,16 @@ impl World {
         for name in &told.timers {
             self.timers.remove(name);
         }
+        let used: BTreeSet<AgentId> = effects
+            .launches
+            .iter()
+            .map(|launch| launch.status.agent)
+            .collect();
         for lease in told.offers {
-            if let Some(agent) = self.agents.get_mut(&lease.offer.agent) {
+            // Of what was cut to the demand and used there may be more.
+            if let Some(agent) = self.agents.get_mut(&lease.offer.agent)
+                && !(lease.cut && used.contains(&lease.offer.agent))
+            {
                 agent.seen = true;
             }
         }
