@@ -1,0 +1,189 @@
+//! From the core's values to the contract's: what guests are told.
+
+use crate::contract::{
+    Agent, AssignedPort, Attribute, AttributeValue, CustomAmount, Event, Header, Label, Launched,
+    Offer, Refusal, Request, Resources, Setup, TaskState, TaskStatus,
+};
+use mezzo_core::ledger;
+use mezzo_core::turn;
+use mezzo_types::{self as types, AgentInfo};
+
+/// A number for a field of 32 bits; more than that fits is shown as the most that fits.
+fn narrow(n: u64) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+/// `resources`
+pub fn resources<'a, S: From<&'a str>>(of: &'a types::Resources) -> Resources<S> {
+    Resources {
+        cpu_milli: of.cpu_milli,
+        memory_bytes: of.memory_bytes,
+        disk_bytes: of.disk_bytes,
+        gpus: narrow(of.gpus),
+        ports: narrow(of.ports),
+        custom: of
+            .custom
+            .iter()
+            .map(|(name, amount)| CustomAmount {
+                name: S::from(name),
+                amount_milli: *amount,
+            })
+            .collect(),
+    }
+}
+
+/// `agent`
+pub fn agent<'a, S: From<&'a str>>(of: &'a AgentInfo) -> Agent<S> {
+    let facts = &of.facts;
+    Agent {
+        id: of.id.0,
+        hostname: S::from(&facts.hostname),
+        address: S::from(&facts.address),
+        region: facts.region.as_deref().map(S::from),
+        zone: facts.zone.as_deref().map(S::from),
+        attributes: facts
+            .attributes
+            .iter()
+            .map(|attribute| Attribute {
+                name: S::from(&attribute.name),
+                value: match &attribute.value {
+                    types::AttributeValue::Text(text) => AttributeValue::Text(S::from(text)),
+                    types::AttributeValue::NumberMilli(n) => AttributeValue::NumberMilli(*n),
+                },
+            })
+            .collect(),
+        total: resources(&facts.total),
+        runtimes: facts.runtimes.iter().map(|r| S::from(r.as_str())).collect(),
+    }
+}
+
+/// `offer`
+pub fn offer(of: &turn::Offer) -> Offer<String> {
+    Offer {
+        id: of.id.0,
+        agent: of.agent.0,
+        free: resources(&of.free),
+    }
+}
+
+fn task_state(of: types::TaskState) -> TaskState {
+    match of {
+        types::TaskState::Pending => TaskState::Pending,
+        types::TaskState::Starting => TaskState::Starting,
+        types::TaskState::Running => TaskState::Running,
+        types::TaskState::Stopping => TaskState::Stopping,
+        types::TaskState::Unreachable => TaskState::Unreachable,
+        types::TaskState::Finished => TaskState::Finished,
+        types::TaskState::Failed => TaskState::Failed,
+        types::TaskState::Killed => TaskState::Killed,
+        types::TaskState::Lost => TaskState::Lost,
+    }
+}
+
+fn ports<'a, S: From<&'a str>>(of: &'a [types::AssignedPort]) -> Vec<AssignedPort<S>> {
+    of.iter()
+        .map(|port| AssignedPort {
+            name: S::from(&port.name),
+            number: port.number,
+        })
+        .collect()
+}
+
+/// `task-status`
+pub fn task_status<'a, S: From<&'a str>>(of: &'a turn::Task) -> TaskStatus<S> {
+    TaskStatus {
+        task: S::from(of.record.spec.id.as_str()),
+        run: of.record.run.0,
+        group: of.record.group.as_deref().map(S::from),
+        labels: of
+            .record
+            .spec
+            .labels
+            .iter()
+            .map(|label| Label {
+                key: S::from(&label.key),
+                value: S::from(&label.value),
+            })
+            .collect(),
+        agent: of.record.agent.0,
+        state: task_state(of.status.state),
+        reason: S::from(of.status.reason.as_str()),
+        message: S::from(&of.status.message),
+        exit_code: of.status.exit_code,
+        address: S::from(&of.address),
+        ports: ports(&of.record.ports),
+        since: of.status.since.0,
+    }
+}
+
+/// `setup`; the digest's text is made by the caller, who keeps it.
+pub fn setup<'a>(of: &'a turn::Setup, upgraded_from: Option<&'a str>) -> Setup<&'a str> {
+    Setup {
+        name: &of.name,
+        role: &of.role,
+        options: &of.options,
+        upgraded_from,
+    }
+}
+
+/// `event`; the offers are the turn's, and belong to the one event that tells them.
+pub fn event<'a>(of: &'a turn::GuestEvent, offers: &mut Vec<Offer<String>>) -> Event<&'a str> {
+    use turn::GuestEvent;
+    match of {
+        GuestEvent::Agents(agents) => Event::Agents(agents.iter().map(|a| agent(a)).collect()),
+        GuestEvent::AgentsGone(ids) => Event::AgentsGone(ids.iter().map(|id| id.0).collect()),
+        GuestEvent::Statuses(tasks) => {
+            Event::Statuses(tasks.iter().map(|t| task_status(t)).collect())
+        }
+        GuestEvent::Timer(name) => Event::Timer(name),
+        GuestEvent::Options(json) => Event::Options(json),
+        GuestEvent::StreamsClosed(ids) => {
+            Event::StreamsClosed(ids.iter().map(|id| id.0).collect())
+        }
+        GuestEvent::Offers => Event::Offers(std::mem::take(offers)),
+    }
+}
+
+/// `request`
+pub fn request(of: &turn::WebRequest) -> Request<'_> {
+    Request {
+        id: of.id.0,
+        method: &of.method,
+        path: &of.path,
+        headers: of
+            .headers
+            .iter()
+            .map(|(name, value)| Header { name, value })
+            .collect(),
+        body: &of.body,
+        principal: &of.principal,
+    }
+}
+
+/// `launched`
+pub fn launched(of: ledger::Launched) -> Launched {
+    Launched {
+        task: of.task.as_str().to_owned(),
+        run: of.run.0,
+        ports: of
+            .ports
+            .into_iter()
+            .map(|port| AssignedPort {
+                name: port.name,
+                number: port.number,
+            })
+            .collect(),
+    }
+}
+
+/// `refusal`
+pub fn refusal(of: ledger::Refusal) -> Refusal {
+    match of {
+        ledger::Refusal::Unknown(text) => Refusal::Unknown(text),
+        ledger::Refusal::Insufficient(text) => Refusal::Insufficient(text),
+        ledger::Refusal::Invalid(text) => Refusal::Invalid(text),
+        ledger::Refusal::Forbidden(text) => Refusal::Forbidden(text),
+        ledger::Refusal::Limit(text) => Refusal::Limit(text),
+        ledger::Refusal::Other(text) => Refusal::Other(text),
+    }
+}

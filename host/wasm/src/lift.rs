@@ -1,0 +1,285 @@
+//! From the contract's values to the core's: what guests ask for. All of it is guest-controlled:
+//! what does not fit is refused with the field named, and nothing is dropped silently.
+
+use crate::bindings::exports::mezzo::framework::web;
+use crate::bindings::mezzo::framework::{driver, types as wit};
+use crate::boundary::{Bytes, fields};
+use mezzo_core::ledger::{Placement, Refusal};
+use mezzo_core::turn::WebResponse;
+use mezzo_types::{
+    Comparison, Condition, Demand, EnvVar, File, Label, OfferId, PortRequest, Preference,
+    Resources, TaskId, TaskSpec, Workload,
+};
+use std::collections::BTreeMap;
+
+fn invalid(what: std::fmt::Arguments<'_>) -> Refusal {
+    Refusal::Invalid(what.to_string())
+}
+
+fn resources(of: wit::Resources, whose: &str) -> Result<Resources, Refusal> {
+    let mut custom = BTreeMap::new();
+    for amount in of.custom {
+        let name = amount.name;
+        if custom.contains_key(&name) {
+            return Err(invalid(format_args!(
+                "{whose}: custom resource {name:?} is in the list twice"
+            )));
+        }
+        custom.insert(name, amount.amount_milli);
+    }
+    // A 0 is the same as nothing, and the core never holds one.
+    custom.retain(|_, amount| *amount > 0);
+    Ok(Resources {
+        cpu_milli: of.cpu_milli,
+        memory_bytes: of.memory_bytes,
+        disk_bytes: of.disk_bytes,
+        gpus: u64::from(of.gpus),
+        ports: u64::from(of.ports),
+        custom,
+    })
+}
+
+fn condition(of: wit::Condition) -> Condition {
+    Condition {
+        attribute: of.attribute,
+        test: match of.test {
+            wit::Comparison::Equals => Comparison::Equals,
+            wit::Comparison::Differs => Comparison::Differs,
+            wit::Comparison::Matches => Comparison::Matches,
+            wit::Comparison::AtLeast => Comparison::AtLeast,
+            wit::Comparison::AtMost => Comparison::AtMost,
+            wit::Comparison::Present => Comparison::Present,
+            wit::Comparison::Absent => Comparison::Absent,
+        },
+        value: of.value,
+    }
+}
+
+/// `demand`
+pub fn demand(of: wit::Demand) -> Result<Demand, Refusal> {
+    Ok(Demand {
+        each: resources(of.each, &of.name)?,
+        name: of.name,
+        count: of.count,
+        conditions: of.conditions.into_iter().map(condition).collect(),
+        fixed_ports: of.fixed_ports,
+        prefer: match of.prefer {
+            wit::Preference::Any => Preference::Any,
+            wit::Preference::MostFree => Preference::MostFree,
+            wit::Preference::LeastFree => Preference::LeastFree,
+        },
+    })
+}
+
+fn workload(of: wit::Workload, task: &str) -> Result<Workload, Refusal> {
+    Ok(match of {
+        wit::Workload::Process(process) => Workload::Process { argv: process.argv },
+        wit::Workload::Container(container) => Workload::Container {
+            image: container.image,
+            argv: container.argv,
+        },
+        wit::Workload::Module(module) => Workload::Module {
+            component: module
+                .component
+                .parse()
+                .map_err(|e| invalid(format_args!("task {task}: workload: {e}")))?,
+            argv: module.argv,
+        },
+    })
+}
+
+fn label(of: wit::Label) -> Label {
+    Label {
+        key: of.key,
+        value: of.value,
+    }
+}
+
+fn task(of: wit::Task) -> Result<TaskSpec, Refusal> {
+    let id = TaskId::new(&of.id).map_err(|e| invalid(format_args!("task id: {e}")))?;
+    if let Some(extra) = of.extra.first() {
+        let key: String = extra.key.chars().take(80).collect();
+        return Err(invalid(format_args!(
+            "task {id}: extra: this master knows no key {key:?}"
+        )));
+    }
+    Ok(TaskSpec {
+        workload: workload(of.workload, id.as_str())?,
+        resources: resources(of.resources, id.as_str())?,
+        id,
+        name: of.name,
+        env: of
+            .env
+            .into_iter()
+            .map(|var| EnvVar {
+                name: var.name,
+                value: var.value,
+            })
+            .collect(),
+        labels: of.labels.into_iter().map(label).collect(),
+        ports: of
+            .ports
+            .into_iter()
+            .map(|port| PortRequest {
+                name: port.name,
+                fixed: port.fixed,
+            })
+            .collect(),
+        files: of
+            .files
+            .into_iter()
+            .map(|file| File {
+                path: file.path,
+                content: file.content,
+                executable: file.executable,
+            })
+            .collect(),
+        kill_grace_ms: of.kill_grace_ms,
+        runtime_max_ms: of.runtime_max_ms,
+    })
+}
+
+/// `placement`
+pub fn placement(of: driver::Placement) -> Result<Placement, Refusal> {
+    Ok(Placement {
+        offer: OfferId(of.offer),
+        demand: of.demand,
+        task: task(of.task)?,
+    })
+}
+
+/// `response`
+pub fn response(of: web::Response) -> WebResponse {
+    WebResponse {
+        status: of.status,
+        headers: of
+            .headers
+            .into_iter()
+            .map(|header| (header.name, header.value))
+            .collect(),
+        body: match of.body {
+            web::Body::Full(bytes) => Some(bytes),
+            web::Body::Stream => None,
+        },
+    }
+}
+
+fields! {
+    wit::CustomAmount: name, amount_milli;
+    wit::Resources: cpu_milli, memory_bytes, disk_bytes, gpus, ports, custom;
+    wit::Demand: name, each, count, conditions, fixed_ports;
+    wit::EnvVar: name, value;
+    wit::Label: key, value;
+    wit::File: path, content, executable;
+    wit::Port: name, fixed;
+    wit::Task: id, name, workload, resources, env, labels, ports, files, kill_grace_ms, runtime_max_ms, extra;
+    driver::Placement: offer, demand, task;
+    web::Header: name, value;
+    web::Response: status, headers, body;
+}
+
+impl Bytes for wit::Condition {
+    fn bytes(&self) -> u64 {
+        self.attribute.bytes() + self.value.bytes() + 8
+    }
+}
+
+impl Bytes for wit::Workload {
+    fn bytes(&self) -> u64 {
+        match self {
+            wit::Workload::Process(process) => process.argv.bytes(),
+            wit::Workload::Container(container) => container.image.bytes() + container.argv.bytes(),
+            wit::Workload::Module(module) => module.component.bytes() + module.argv.bytes(),
+        }
+    }
+}
+
+impl Bytes for web::Body {
+    fn bytes(&self) -> u64 {
+        match self {
+            web::Body::Full(bytes) => bytes.len() as u64,
+            web::Body::Stream => 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wit_task() -> wit::Task {
+        wit::Task {
+            id: "t".into(),
+            name: String::new(),
+            workload: wit::Workload::Process(wit::Process {
+                argv: vec!["true".into()],
+            }),
+            resources: wit::Resources {
+                cpu_milli: 1,
+                memory_bytes: 2,
+                disk_bytes: 3,
+                gpus: 4,
+                ports: 5,
+                custom: vec![],
+            },
+            env: vec![],
+            labels: vec![],
+            ports: vec![],
+            files: vec![],
+            kill_grace_ms: 6,
+            runtime_max_ms: Some(7),
+            extra: vec![],
+        }
+    }
+
+    fn refused(change: impl FnOnce(&mut wit::Task)) -> String {
+        let mut of = wit_task();
+        change(&mut of);
+        match task(of) {
+            Ok(_) => "accepted".to_owned(),
+            Err(Refusal::Invalid(text)) => text,
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_said_in_the_core_is_refused_by_name() {
+        assert_eq!(refused(|_| ()), "accepted");
+        assert!(refused(|t| t.id = "../x".into()).starts_with("task id: "));
+        let label = wit::Label {
+            key: "gang".into(),
+            value: String::new(),
+        };
+        assert_eq!(
+            refused(|t| t.extra = vec![label]),
+            "task t: extra: this master knows no key \"gang\""
+        );
+        let module = wit::Module {
+            component: "latest".into(),
+            argv: vec![],
+        };
+        assert!(refused(|t| t.workload = wit::Workload::Module(module)).contains("latest"));
+        let twice = || wit::CustomAmount {
+            name: "tape".into(),
+            amount_milli: 0,
+        };
+        assert!(
+            refused(|t| t.resources.custom = vec![twice(), twice()]).contains("twice"),
+            "even a 0 twice"
+        );
+    }
+
+    #[test]
+    fn nothing_is_lost_on_the_way() {
+        let lifted = task(wit_task()).expect("it is valid");
+        assert_eq!(lifted.resources.gpus, 4);
+        assert_eq!(lifted.kill_grace_ms, 6);
+        assert_eq!(lifted.runtime_max_ms, Some(7));
+        let mut zero = wit_task();
+        zero.resources.custom = vec![wit::CustomAmount {
+            name: "tape".into(),
+            amount_milli: 0,
+        }];
+        assert!(task(zero).expect("it is valid").resources.custom.is_empty());
+    }
+}

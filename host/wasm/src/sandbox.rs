@@ -1,0 +1,406 @@
+//! The sandbox: prepares components, keeps instances, runs turns.
+
+use crate::cache::{Cache, digest_of};
+use crate::compile::{self, CompileCommand};
+use crate::component;
+use crate::cpu;
+use crate::deadline::Deadline;
+use crate::engine;
+use crate::fault::printable;
+use crate::guest::Guest;
+use crate::instance::{Instance, MakeError, Ready, fault};
+use crate::limits::SandboxLimits;
+use crate::linker;
+use crate::logs::{FrameworkLog, LogSink};
+use crate::refused::Refused;
+use crate::ticker::Ticker;
+use mezzo_core::{Call, Effects, Fault, FaultKind, FrameworkLimits, Turn};
+use mezzo_types::{Digest, FrameworkId, InstanceId, TurnId};
+use std::any::Any;
+use std::collections::{HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use wasmtime::Engine;
+use wasmtime::component::{Component, Linker};
+
+/// What a sandbox is made of.
+pub struct SandboxConfig {
+    /// Where compiled components are kept; nobody else may write there.
+    pub cache_dir: PathBuf,
+    /// How the compiler's process is started.
+    pub compile: CompileCommand,
+    /// What it may use.
+    pub limits: SandboxLimits,
+    /// Where the frameworks' log lines go.
+    pub log: Arc<dyn LogSink>,
+}
+
+/// Why a sandbox could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The engine does not start, mostly for lack of address space.
+    #[error(
+        "the WebAssembly engine does not start: {0}; each of instances_max = {1} instances needs 4 GiB of address space (`ulimit -v` must be unlimited)"
+    )]
+    Engine(String, u32),
+    /// The cache folder cannot be used.
+    #[error("the folder of compiled components {}: {source}", path.display())]
+    Cache {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A thread could not be started.
+    #[error("starting the sandbox's clock: {0}")]
+    Thread(#[source] std::io::Error),
+}
+
+/// What is known of a component that can be installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prepared {
+    /// Whether it exports `web`.
+    pub web: bool,
+    /// Whether it had to be compiled; otherwise the result of an earlier time was used.
+    pub compiled: bool,
+}
+
+/// What became of a turn.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Which.
+    pub turn: TurnId,
+    /// What it asks for, or why it is undone.
+    pub result: Result<Effects, Fault>,
+    /// CPU time spent, in microseconds.
+    pub cpu_us: u64,
+}
+
+/// One a process.
+pub struct Sandbox {
+    engine: Engine,
+    linker: Linker<Guest>,
+    ticker: Ticker,
+    cache: Cache,
+    compile: CompileCommand,
+    limits: SandboxLimits,
+    sink: Arc<dyn LogSink>,
+    ready: Mutex<HashMap<Digest, Arc<Ready>>>,
+    instances: Mutex<Instances>,
+    logs: Mutex<HashMap<FrameworkId, FrameworkLog>>,
+    /// One compiler at a time: each may use gigabytes.
+    compiling: Mutex<()>,
+    /// What wasmtime-wasi's blocking calls are run in. It has no threads, and nothing waits in it.
+    runtime: tokio::runtime::Runtime,
+}
+
+#[derive(Default)]
+struct Instances {
+    idle: HashMap<InstanceId, Box<Instance>>,
+    /// Dropped while a turn ran in it: it is not put back.
+    dropped: HashSet<InstanceId>,
+    running: HashSet<InstanceId>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // The maps are changed by single calls that do not panic half-way.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Sandbox {
+    /// Starts the engine and opens the cache.
+    pub fn open(config: SandboxConfig) -> Result<Sandbox, OpenError> {
+        let SandboxConfig {
+            cache_dir,
+            compile,
+            limits,
+            log,
+        } = config;
+        let no_engine = |e: wasmtime::Error| OpenError::Engine(format!("{e:#}"), limits.instances_max);
+        let engine = engine::for_turns(&limits).map_err(no_engine)?;
+        let linker = linker::linker(&engine).map_err(no_engine)?;
+        let compatibility = engine::compatibility(&engine);
+        let cache = Cache::open(&cache_dir, compatibility, limits.cache_bytes_max).map_err(|source| {
+            OpenError::Cache {
+                path: cache_dir,
+                source,
+            }
+        })?;
+        let ticker = Ticker::start(engine.clone(), Duration::from_millis(limits.tick_ms))
+            .map_err(OpenError::Thread)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .map_err(OpenError::Thread)?;
+        Ok(Sandbox {
+            engine,
+            linker,
+            ticker,
+            cache,
+            compile,
+            limits,
+            sink: log,
+            ready: Mutex::default(),
+            instances: Mutex::default(),
+            logs: Mutex::default(),
+            compiling: Mutex::new(()),
+            runtime,
+        })
+    }
+
+    /// The limits that it was opened with.
+    #[must_use]
+    pub fn limits(&self) -> &SandboxLimits {
+        &self.limits
+    }
+
+    /// Checks and compiles a component, or finds that this was done before, and makes one trial
+    /// instance. To be called at install and, for each installed framework, when the master starts;
+    /// not on an async thread: it may take minutes.
+    pub fn prepare(&self, digest: Digest, bytes: &[u8]) -> Result<Prepared, Refused> {
+        let found = digest_of(bytes);
+        if found != digest {
+            return Err(Refused::WrongDigest {
+                expected: digest,
+                found,
+            });
+        }
+        component::inspect(bytes, &self.limits)?;
+        let _one_at_a_time = lock(&self.compiling);
+        if let Some(ready) = lock(&self.ready).get(&digest) {
+            return Ok(Prepared {
+                web: ready.has_web(),
+                compiled: false,
+            });
+        }
+        let cached = self.cache.find(&digest);
+        let compiled = cached.is_none();
+        let path = match cached {
+            Some(path) => path,
+            None => self.compile(&digest, bytes)?,
+        };
+        let ready = self.load(&path)?;
+        self.try_instance(&ready)?;
+        let web = ready.has_web();
+        lock(&self.ready).insert(digest, Arc::new(ready));
+        self.evict();
+        Ok(Prepared { web, compiled })
+    }
+
+    fn compile(&self, digest: &Digest, bytes: &[u8]) -> Result<PathBuf, Refused> {
+        let temporary = self.cache.temporary();
+        let made = compile::compile(&self.compile, &self.limits, bytes, &temporary)
+            .and_then(|()| self.cache.adopt(&temporary, digest));
+        if made.is_err() {
+            self.cache.discard(&temporary);
+        }
+        made
+    }
+
+    fn load(&self, path: &Path) -> Result<Ready, Refused> {
+        // SAFETY: the file was made by our own compiler process from a component, lies in a folder
+        // that only we can write to, and its checksum has just been compared with its seal.
+        let component = unsafe { Component::deserialize_file(&self.engine, path) }
+            .map_err(|e| Refused::Compile(format!("loading the compiled component: {e:#}")))?;
+        Ready::new(&component, &self.linker).map_err(Refused::Signature)
+    }
+
+    /// Whether an instance can be made, under the sandbox's own limits: those of the framework are
+    /// not known yet.
+    fn try_instance(&self, ready: &Ready) -> Result<(), Refused> {
+        let sink: Arc<dyn LogSink> = Arc::new(Silent);
+        let log = FrameworkLog::new(FrameworkId(0), sink, self.limits.log_line_bytes_max);
+        let deadline = Deadline::of_start(self.limits.trial_ms);
+        let mut guest = Guest::new(&self.limits, log, deadline);
+        guest.growth.memory_bytes_max = u64::MAX;
+        guest.boundary = crate::boundary::Boundary::new(FrameworkLimits::default().boundary_bytes_max);
+        let _entered = self.runtime.enter();
+        let _running = self.ticker.enter();
+        match catch_unwind(AssertUnwindSafe(|| Instance::make(ready, guest).map(drop))) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(MakeError::Signature(why))) => Err(Refused::Signature(why)),
+            Ok(Err(MakeError::Failed(kind, why))) => {
+                Err(Refused::Instantiate(format!("{}: {why}", kind.as_str())))
+            }
+            Err(panic) => Err(Refused::Instantiate(panic_words(&*panic))),
+        }
+    }
+
+    /// Forgets a component that no framework uses any more: it stays in the cache for a while.
+    pub fn forget(&self, digest: &Digest) {
+        lock(&self.ready).remove(digest);
+        self.evict();
+    }
+
+    fn evict(&self) {
+        let keep: Vec<Digest> = lock(&self.ready).keys().copied().collect();
+        if let Err(error) = self.cache.evict(&keep) {
+            tracing::warn!(%error, "the folder of compiled components could not be tidied");
+        }
+    }
+
+    /// Runs a turn to its end, on this thread. The thread needs a stack larger than
+    /// `wasm_stack_bytes` by a megabyte, and must not be running async tasks.
+    #[must_use]
+    pub fn run(&self, turn: Turn) -> Outcome {
+        let cpu_from_ns = cpu::thread_ns();
+        let (id, instance_id, call) = (turn.id, turn.instance, first_call(&turn));
+        let log = self.log(turn.framework);
+        let instance = self.take(instance_id);
+        let ran = {
+            let _entered = self.runtime.enter();
+            let _running = self.ticker.enter();
+            catch_unwind(AssertUnwindSafe(|| self.run_in(instance, turn, &log)))
+        };
+        let result = match ran {
+            Ok(Ok((effects, instance))) => {
+                self.put_back(instance_id, instance);
+                Ok(effects)
+            }
+            Ok(Err(fault)) => {
+                self.put_none_back(instance_id);
+                Err(fault)
+            }
+            Err(panic) => {
+                self.put_none_back(instance_id);
+                Err(fault(FaultKind::Host, call, &panic_words(&*panic)))
+            }
+        };
+        // A sink that panics loses its own lines, and nothing else.
+        let _ = catch_unwind(AssertUnwindSafe(|| log.end_turn()));
+        Outcome {
+            turn: id,
+            result,
+            cpu_us: cpu::thread_ns().saturating_sub(cpu_from_ns) / 1_000,
+        }
+    }
+
+    fn run_in(
+        &self,
+        instance: Option<Box<Instance>>,
+        turn: Turn,
+        log: &FrameworkLog,
+    ) -> Result<(Effects, Box<Instance>), Fault> {
+        let (mut instance, deadline) = match instance {
+            Some(mut instance) => {
+                instance.guest().begin_turn(&turn);
+                (instance, None)
+            }
+            None => {
+                let (instance, deadline) = self.make(&turn, log)?;
+                (instance, Some(deadline))
+            }
+        };
+        let effects = instance.run(turn, deadline)?;
+        Ok((effects, instance))
+    }
+
+    fn make(&self, turn: &Turn, log: &FrameworkLog) -> Result<(Box<Instance>, Deadline), Fault> {
+        if !matches!(turn.calls.first(), Some(Call::Start(_))) {
+            let why = format!("instance {} is gone, and the turn does not start it", turn.instance);
+            return Err(fault(FaultKind::Host, first_call(turn), &why));
+        }
+        let deadline = Deadline::of_start(turn.limits.start_ms);
+        let ready = self
+            .find_ready(&turn.component)
+            .map_err(|refused| fault(FaultKind::Instantiate, "start", &refused.to_string()))?;
+        let mut guest = Guest::new(&self.limits, log.clone(), deadline);
+        guest.begin_turn(turn);
+        match Instance::make(&ready, guest) {
+            Ok(instance) => Ok((Box::new(instance), deadline)),
+            Err(MakeError::Signature(why)) => Err(fault(FaultKind::Instantiate, "start", &why)),
+            Err(MakeError::Failed(kind, why)) => Err(fault(kind, "start", &why)),
+        }
+    }
+
+    /// A component in memory, or else from the cache; nothing is compiled here.
+    fn find_ready(&self, digest: &Digest) -> Result<Arc<Ready>, Refused> {
+        if let Some(ready) = lock(&self.ready).get(digest) {
+            return Ok(Arc::clone(ready));
+        }
+        let path = self.cache.find(digest).ok_or_else(|| {
+            Refused::Compile(format!("{digest} is not prepared: the master prepares it at start"))
+        })?;
+        let ready = Arc::new(self.load(&path)?);
+        Ok(Arc::clone(lock(&self.ready).entry(*digest).or_insert(ready)))
+    }
+
+    fn log(&self, framework: FrameworkId) -> FrameworkLog {
+        let new = || {
+            let sink = Arc::clone(&self.sink);
+            FrameworkLog::new(framework, sink, self.limits.log_line_bytes_max)
+        };
+        lock(&self.logs).entry(framework).or_insert_with(new).clone()
+    }
+
+    /// Forgets what is kept of a framework's log: it has been removed.
+    pub fn forget_framework(&self, framework: FrameworkId) {
+        lock(&self.logs).remove(&framework);
+    }
+
+    /// Drops an instance; does nothing when there is none. One that a turn runs in is dropped when
+    /// the turn has ended.
+    pub fn drop_instance(&self, id: InstanceId) {
+        let dropped = {
+            let mut instances = lock(&self.instances);
+            if instances.running.contains(&id) {
+                instances.dropped.insert(id);
+            }
+            instances.idle.remove(&id)
+        };
+        // Outside of the lock: giving the memory back takes a while.
+        drop(dropped);
+    }
+
+    /// How many instances are alive and not in a turn.
+    #[must_use]
+    pub fn idle_instances(&self) -> usize {
+        lock(&self.instances).idle.len()
+    }
+
+    fn take(&self, id: InstanceId) -> Option<Box<Instance>> {
+        let mut instances = lock(&self.instances);
+        instances.running.insert(id);
+        instances.idle.remove(&id)
+    }
+
+    fn put_back(&self, id: InstanceId, instance: Box<Instance>) {
+        let mut instances = lock(&self.instances);
+        instances.running.remove(&id);
+        if !instances.dropped.remove(&id) {
+            instances.idle.insert(id, instance);
+        }
+    }
+
+    fn put_none_back(&self, id: InstanceId) {
+        let mut instances = lock(&self.instances);
+        instances.running.remove(&id);
+        instances.dropped.remove(&id);
+    }
+}
+
+fn first_call(turn: &Turn) -> &'static str {
+    match turn.calls.first() {
+        Some(Call::Start(_)) => "start",
+        Some(Call::Web(_)) => "web",
+        Some(Call::Handle(_)) | None => "handle",
+    }
+}
+
+fn panic_words(panic: &(dyn Any + Send)) -> String {
+    let words = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no words");
+    format!("the host panicked: {}", printable(words, 500))
+}
+
+/// For trial instances: whose words they are is not known yet.
+struct Silent;
+
+impl LogSink for Silent {
+    fn line(&self, _: FrameworkId, _: crate::Level, _: &str) {}
+}
