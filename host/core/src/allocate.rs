@@ -439,12 +439,22 @@ impl Cluster {
 
     /// What a clean turn looked at and left is not shown again; what was cut and used may hold more.
     pub(crate) fn mark_seen(&mut self, id: FrameworkId, leases: &[Lease], effects: &Effects) {
+        let launches_max = self
+            .state
+            .frameworks
+            .get(&id)
+            .map_or(u64::MAX, |f| f.record.limits.launches_per_turn_max);
         let Some(host) = self.hosts.get_mut(&id) else {
             return;
         };
         let used: alloc::collections::BTreeSet<OfferId> =
             effects.launches.iter().map(|launch| launch.offer).collect();
+        // With its launches used up, what it left untouched it had no chance to look at.
+        let exhausted = effects.launches.len() as u64 >= launches_max;
         for lease in leases {
+            if exhausted && !used.contains(&lease.offer) {
+                continue;
+            }
             if !(lease.cut && used.contains(&lease.offer)) {
                 host.seen.insert(slot(lease.agent));
             }

@@ -1,0 +1,244 @@
+//! The life of a run: scenarios, and random events with what must always hold.
+
+use mezzo_agent_core::{Action, Agent, Ending, Event, Exit, Found, Kill, Launch, Trace};
+use mezzo_types::{Instant, PortRequest, Reason, Resources, Run, Runtime, TaskId, TaskSpec, TaskState, Term, Workload};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+fn launch(run: u64, ports: Vec<u16>) -> Launch {
+    let spec = TaskSpec {
+        id: TaskId::new(&format!("t{run}")).expect("a good name"),
+        name: String::new(),
+        workload: Workload::Process { argv: vec!["true".into()] },
+        resources: Resources { ports: ports.len() as u64, ..Resources::NONE },
+        env: vec![],
+        labels: vec![],
+        ports: ports.iter().map(|n| PortRequest { name: format!("p{n}"), fixed: None }).collect(),
+        files: vec![],
+        kill_grace_ms: 500,
+        runtime_max_ms: None,
+    };
+    Launch { run: Run(run), framework: "f".into(), spec: Arc::new(spec), ports }
+}
+
+struct Play {
+    agent: Agent,
+    now: u64,
+}
+
+impl Play {
+    fn new() -> Play {
+        let mut out = Vec::new();
+        let agent = Agent::restore(Instant(0), Term(1), vec![Runtime::Process], vec![], &mut out);
+        let mut play = Play { agent, now: 1_000 };
+        play.step(Event::SessionOpened(Term(1)));
+        play
+    }
+
+    /// One event; the actions in words.
+    fn step(&mut self, event: Event) -> Vec<String> {
+        let mut out = Vec::new();
+        self.agent.step(Instant(self.now), event, &mut out);
+        out.iter().map(words).collect()
+    }
+
+    fn wait(&mut self, ms: u64) -> Vec<String> {
+        self.now += ms;
+        self.step(Event::Tick)
+    }
+}
+
+fn words(action: &Action) -> String {
+    match action {
+        Action::Keep(launch) => format!("keep {}", launch.run),
+        Action::KeepKill(run, _) => format!("keep-kill {run}"),
+        Action::Start(run) => format!("start {run}"),
+        Action::Terminate(run) => format!("terminate {run}"),
+        Action::Destroy(run) => format!("destroy {run}"),
+        Action::Say(run, number, status) => {
+            format!("say {run} {number} {} {}", status.state.as_str(), status.reason.as_str()).trim_end().into()
+        }
+        Action::SayUnknown(run) => format!("unknown {run}"),
+        Action::Forget(run) => format!("forget {run}"),
+    }
+}
+
+fn kill(grace_ms: u64) -> Kill {
+    Kill { grace_ms, reason: Reason::KillRequested }
+}
+
+#[test]
+fn from_launch_to_forgetting() {
+    let mut play = Play::new();
+    assert_eq!(play.step(Event::Launch(Term(1), vec![launch(1, vec![])])), ["keep 1", "start 1"]);
+    assert_eq!(play.step(Event::Started(Run(1))), ["say 1 2 running"]);
+    assert_eq!(play.step(Event::Ended(Run(1), Ending::Exit(Exit::Code(0)))), ["say 1 4 finished exited"]);
+    assert_eq!(play.step(Event::Acknowledged(Run(1), 2)), [""; 0]);
+    assert_eq!(play.step(Event::Acknowledged(Run(1), 4)), ["forget 1"]);
+    assert_eq!(play.agent.next_deadline(), None);
+}
+
+#[test]
+fn what_is_not_acknowledged_is_said_again_and_on_a_new_session() {
+    let mut play = Play::new();
+    play.step(Event::Launch(Term(1), vec![launch(1, vec![])]));
+    play.step(Event::Started(Run(1)));
+    assert_eq!(play.wait(999), [""; 0]);
+    assert_eq!(play.wait(1), ["say 1 2 running"]);
+    assert_eq!(play.wait(1_999), [""; 0]);
+    assert_eq!(play.wait(1), ["say 1 2 running"]);
+    play.step(Event::SessionClosed);
+    assert_eq!(play.wait(100_000), [""; 0], "nobody listens");
+    assert_eq!(play.step(Event::SessionOpened(Term(2))), ["say 1 2 running"]);
+}
+
+#[test]
+fn a_launch_that_comes_again_is_answered_with_what_there_is() {
+    let mut play = Play::new();
+    play.step(Event::Launch(Term(1), vec![launch(1, vec![])]));
+    play.step(Event::Started(Run(1)));
+    assert_eq!(play.step(Event::Launch(Term(1), vec![launch(1, vec![])])), ["say 1 2 running"]);
+}
+
+#[test]
+fn a_kill_before_the_launch_leaves_a_tombstone() {
+    let mut play = Play::new();
+    assert_eq!(play.step(Event::Kill(Term(1), Run(1), kill(100))), ["unknown 1"]);
+    assert_eq!(play.step(Event::Launch(Term(1), vec![launch(1, vec![])])), ["unknown 1"]);
+}
+
+#[test]
+fn grace_can_be_shortened_and_exit_0_after_a_kill_is_killed() {
+    let mut play = Play::new();
+    play.step(Event::Launch(Term(1), vec![launch(1, vec![])]));
+    play.step(Event::Started(Run(1)));
+    let first = play.step(Event::Kill(Term(1), Run(1), kill(10_000)));
+    assert_eq!(first, ["keep-kill 1", "terminate 1", "say 1 3 stopping"]);
+    assert_eq!(play.step(Event::Kill(Term(1), Run(1), kill(20_000))), [""; 0]);
+    assert_eq!(play.step(Event::Kill(Term(1), Run(1), kill(100))), ["keep-kill 1"]);
+    assert_eq!(play.wait(100), ["destroy 1"]);
+    let ended = play.step(Event::Ended(Run(1), Ending::Exit(Exit::Code(0))));
+    assert_eq!(ended, ["say 1 4 killed kill-requested"]);
+}
+
+#[test]
+fn a_kill_while_it_starts_waits_for_the_start() {
+    let mut play = Play::new();
+    play.step(Event::Launch(Term(1), vec![launch(1, vec![])]));
+    assert_eq!(play.step(Event::Kill(Term(1), Run(1), kill(100))), ["keep-kill 1"]);
+    let started = play.step(Event::Started(Run(1)));
+    assert_eq!(started, ["say 1 2 running", "terminate 1", "say 1 3 stopping"]);
+}
+
+#[test]
+fn it_may_run_only_so_long() {
+    let mut play = Play::new();
+    let mut long = launch(1, vec![]);
+    Arc::make_mut(&mut long.spec).runtime_max_ms = Some(5_000);
+    play.step(Event::Launch(Term(1), vec![long]));
+    play.step(Event::Started(Run(1)));
+    play.step(Event::Acknowledged(Run(1), 2));
+    assert_eq!(play.wait(4_999), [""; 0]);
+    assert_eq!(play.wait(1), ["keep-kill 1", "terminate 1", "say 1 3 stopping"]);
+    let ended = play.step(Event::Ended(Run(1), Ending::Exit(Exit::Signal(15))));
+    assert_eq!(ended, ["say 1 4 failed runtime-max"]);
+}
+
+#[test]
+fn ports_and_kinds_are_checked_here_too() {
+    let mut play = Play::new();
+    play.step(Event::Launch(Term(1), vec![launch(1, vec![80])]));
+    assert_eq!(play.step(Event::Launch(Term(1), vec![launch(2, vec![80])])), ["keep 2", "say 2 4 failed port-taken"]);
+    let mut module = launch(3, vec![]);
+    Arc::make_mut(&mut module.spec).workload = Workload::Container { image: "x".into(), argv: vec![] };
+    assert_eq!(play.step(Event::Launch(Term(1), vec![module])), ["keep 3", "say 3 4 failed unsupported"]);
+}
+
+#[test]
+fn a_master_of_the_past_is_not_obeyed() {
+    let mut play = Play::new();
+    play.step(Event::SessionOpened(Term(5)));
+    assert_eq!(play.step(Event::Launch(Term(4), vec![launch(1, vec![])])), [""; 0]);
+    assert_eq!(play.step(Event::Kill(Term(4), Run(1), kill(1))), [""; 0]);
+}
+
+#[test]
+fn a_restart_goes_on_where_the_files_end() {
+    let found = |run, trace, kill| Found { launch: launch(run, vec![]), kill, trace };
+    let mut out = Vec::new();
+    let found = vec![
+        found(1, Trace::NotStarted, None),
+        found(2, Trace::Running(10), None),
+        found(3, Trace::Ended(Ending::Exit(Exit::Code(3))), None),
+        found(4, Trace::NotStarted, Some(kill(1))),
+        found(5, Trace::Running(10), Some(kill(100))),
+    ];
+    let agent = Agent::restore(Instant(0), Term(1), vec![Runtime::Process], found, &mut out);
+    assert_eq!(out.iter().map(words).collect::<Vec<_>>(), ["start 1", "terminate 5"]);
+    let states: Vec<TaskState> = agent.runs().map(|(_, _, status)| status.state).collect();
+    use TaskState::{Failed, Killed, Running, Starting, Stopping};
+    assert_eq!(states, [Starting, Running, Failed, Killed, Stopping]);
+}
+
+#[derive(Clone, Debug)]
+enum Chance {
+    Event(u8, u64, u64),
+    Wait(u64),
+}
+
+proptest! {
+    #[test]
+    fn a_run_is_started_once_and_its_end_is_final(
+        chances in proptest::collection::vec(
+            prop_oneof![
+                5 => (0..7_u8, 0..6_u64, 0..5_u64).prop_map(|(what, run, n)| Chance::Event(what, run, n)),
+                1 => (0..5_000_u64).prop_map(Chance::Wait),
+            ], 0..200,
+        ),
+    ) {
+        let mut play = Play::new();
+        let mut started: BTreeMap<u64, u32> = BTreeMap::new();
+        let mut ended: BTreeMap<u64, String> = BTreeMap::new();
+        let mut asked: std::collections::BTreeSet<u64> = Default::default();
+        for chance in chances {
+            let actions = match chance {
+                Chance::Wait(ms) => play.wait(ms),
+                Chance::Event(what, run, n) => {
+                    let begun = started.contains_key(&run);
+                    let event = match what {
+                        // A master launches a run once, and may send it again until it is forgotten.
+                        0 | 1 if asked.insert(run) || play.agent.launch_of(Run(run)).is_some() => {
+                            Event::Launch(Term(1), vec![launch(run, vec![])])
+                        }
+                        2 => Event::Kill(Term(1), Run(run), kill(n * 100)),
+                        3 if begun => Event::Started(Run(run)),
+                        4 if begun => Event::Ended(Run(run), Ending::Exit(Exit::Code(n as i32))),
+                        5 => Event::Acknowledged(Run(run), n),
+                        6 if n == 0 => Event::SessionClosed,
+                        6 => Event::SessionOpened(Term(1)),
+                        _ => continue,
+                    };
+                    play.step(event)
+                }
+            };
+            for action in actions {
+                let words: Vec<&str> = action.split(' ').collect();
+                match words[..] {
+                    ["start", run] => {
+                        let times = started.entry(run.parse().expect("a number")).or_default();
+                        *times += 1;
+                        prop_assert_eq!(*times, 1, "run {} is started again", run);
+                    }
+                    ["say", run, "4", ..] => {
+                        let run = run.parse().expect("a number");
+                        let first = ended.entry(run).or_insert_with(|| action.clone());
+                        prop_assert_eq!(&*first, &action, "an end changes");
+                    }
+                    ["say", run, ..] => prop_assert!(!ended.contains_key(&run.parse().expect("a number")), "{}", action),
+                    _ => {}
+                }
+            }
+        }
+    }
+}
