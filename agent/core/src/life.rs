@@ -1,17 +1,12 @@
 //! The runs of an agent and the rules of their lives.
 
-use crate::{Action, Ending, Event, Exit, Found, Kill, Launch, RETRY_MS, RETRY_MS_MAX, TOMBSTONES_MAX, Trace};
+use crate::{
+    Action, Ending, Event, Exit, Found, Kill, Launch, RETRY_MS, RETRY_MS_MAX, TOMBSTONES_MAX, Trace,
+};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::vec::Vec;
 use mezzo_types::{Instant, Reason, Run, Runtime, Status, TaskLimits, TaskState, Term};
-
-/// The runner's exit code for a component that broke a rule of WebAssembly.
-pub const RUNNER_TRAP: i32 = 250;
-/// The runner's exit code for a component that asked for more memory than it may have.
-pub const RUNNER_MEMORY: i32 = 251;
-/// The runner's exit code for a component that could not be compiled or linked.
-pub const RUNNER_COMPONENT: i32 = 252;
 
 /// The state machine. See the crate's page.
 #[derive(Debug)]
@@ -61,7 +56,13 @@ pub fn sequence(state: TaskState) -> u64 {
 impl Agent {
     /// An agent that knows these runs from before.
     #[must_use]
-    pub fn restore(now: Instant, term: Term, runtimes: Vec<Runtime>, found: Vec<Found>, out: &mut Vec<Action>) -> Agent {
+    pub fn restore(
+        now: Instant,
+        term: Term,
+        runtimes: Vec<Runtime>,
+        found: Vec<Found>,
+        out: &mut Vec<Action>,
+    ) -> Agent {
         let mut agent = Agent {
             runtimes,
             term,
@@ -124,7 +125,15 @@ impl Agent {
 
     /// Every run and its latest status, for the greeting.
     pub fn runs(&self) -> impl Iterator<Item = (Run, u64, &Status)> {
-        self.runs.iter().map(|(run, life)| (*run, sequence(life.status.state), &life.status))
+        self.runs
+            .iter()
+            .map(|(run, life)| (*run, sequence(life.status.state), &life.status))
+    }
+
+    /// The latest status of a run.
+    #[must_use]
+    pub fn status_of(&self, run: Run) -> Option<&Status> {
+        self.runs.get(&run).map(|life| &life.status)
     }
 
     /// What a run was asked to be.
@@ -136,7 +145,12 @@ impl Agent {
     fn session_opened(&mut self, now: Instant, term: Term, out: &mut Vec<Action>) {
         self.term = self.term.max(term);
         self.session = true;
-        let unsaid: Vec<Run> = self.runs.iter().filter(|(_, life)| life.unsaid()).map(|(run, _)| *run).collect();
+        let unsaid: Vec<Run> = self
+            .runs
+            .iter()
+            .filter(|(_, life)| life.unsaid())
+            .map(|(run, _)| *run)
+            .collect();
         for run in unsaid {
             if let Some(life) = self.runs.get_mut(&run) {
                 life.retry_ms = RETRY_MS;
@@ -179,7 +193,9 @@ impl Agent {
         }
         for (run, problem) in accepted {
             match problem {
-                Some((reason, message)) => self.ended(now, run, Ending::Failed(reason, message), out),
+                Some((reason, message)) => {
+                    self.ended(now, run, Ending::Failed(reason, message), out)
+                }
                 None => out.push(Action::Start(run)),
             }
         }
@@ -188,14 +204,31 @@ impl Agent {
     /// Why a launch cannot be started here; the master's word is not taken for it.
     fn problem(&self, launch: &Launch) -> Option<(Reason, alloc::string::String)> {
         if let Err(error) = launch.spec.check(&TaskLimits::default()) {
-            return Some((Reason::StartFailed, format!("the task is not valid: {error}")));
+            return Some((
+                Reason::StartFailed,
+                format!("the task is not valid: {error}"),
+            ));
         }
         let runtime = launch.spec.workload.runtime();
         if !self.runtimes.contains(&runtime) {
-            return Some((Reason::Unsupported, format!("this agent does not run workloads of the kind `{}`", runtime.as_str())));
+            return Some((
+                Reason::Unsupported,
+                format!(
+                    "this agent does not run workloads of the kind `{}`",
+                    runtime.as_str()
+                ),
+            ));
         }
-        let taken = launch.ports.iter().find_map(|port| self.ports.get(port).map(|run| (port, run)));
-        taken.map(|(port, run)| (Reason::PortTaken, format!("port {port} is in use by run {run}")))
+        let taken = launch
+            .ports
+            .iter()
+            .find_map(|port| self.ports.get(port).map(|run| (port, run)));
+        taken.map(|(port, run)| {
+            (
+                Reason::PortTaken,
+                format!("port {port} is in use by run {run}"),
+            )
+        })
     }
 
     fn kill(&mut self, now: Instant, run: Run, kill: Kill, out: &mut Vec<Action>) {
@@ -209,7 +242,10 @@ impl Agent {
         if life.status.state.is_final() {
             return self.say(now, run, out);
         }
-        let shorter = life.kill.as_ref().is_none_or(|old| kill.grace_ms < old.grace_ms);
+        let shorter = life
+            .kill
+            .as_ref()
+            .is_none_or(|old| kill.grace_ms < old.grace_ms);
         if shorter {
             let reason = life.kill.as_ref().map_or(kill.reason, |old| old.reason);
             let kill = Kill { reason, ..kill };
@@ -221,7 +257,9 @@ impl Agent {
 
     /// Signals a run that has been started; one that has not is signalled as soon as it is.
     fn stop(&mut self, now: Instant, run: Run, grace_ms: u64, out: &mut Vec<Action>) {
-        let Some(life) = self.runs.get_mut(&run) else { return };
+        let Some(life) = self.runs.get_mut(&run) else {
+            return;
+        };
         if life.status.state == TaskState::Starting {
             return;
         }
@@ -234,7 +272,13 @@ impl Agent {
     }
 
     fn started(&mut self, now: Instant, run: Run, out: &mut Vec<Action>) {
-        let Some(life) = self.runs.get(&run).filter(|life| life.status.state == TaskState::Starting) else { return };
+        let Some(life) = self
+            .runs
+            .get(&run)
+            .filter(|life| life.status.state == TaskState::Starting)
+        else {
+            return;
+        };
         let (kill, runtime_max_ms) = (life.kill.clone(), life.launch.spec.runtime_max_ms);
         self.set(now, run, Status::new(TaskState::Running, now), out);
         if let Some(max) = runtime_max_ms {
@@ -246,12 +290,21 @@ impl Agent {
     }
 
     fn end_unstarted(&mut self, now: Instant, run: Run, out: &mut Vec<Action>) {
-        let status = Status::new(TaskState::Killed, now).because(Reason::KilledBeforeStart, "it was killed before it was started");
+        let status = Status::new(TaskState::Killed, now).because(
+            Reason::KilledBeforeStart,
+            "it was killed before it was started",
+        );
         self.set(now, run, status, out);
     }
 
     fn ended(&mut self, now: Instant, run: Run, ending: Ending, out: &mut Vec<Action>) {
-        let Some(life) = self.runs.get_mut(&run).filter(|life| !life.status.state.is_final()) else { return };
+        let Some(life) = self
+            .runs
+            .get_mut(&run)
+            .filter(|life| !life.status.state.is_final())
+        else {
+            return;
+        };
         for port in &life.launch.ports {
             if self.ports.get(port) == Some(&run) {
                 self.ports.remove(port);
@@ -262,7 +315,9 @@ impl Agent {
     }
 
     fn set(&mut self, now: Instant, run: Run, status: Status, out: &mut Vec<Action>) {
-        let Some(life) = self.runs.get_mut(&run) else { return };
+        let Some(life) = self.runs.get_mut(&run) else {
+            return;
+        };
         life.status = status;
         life.retry_ms = RETRY_MS;
         self.say(now, run, out);
@@ -270,15 +325,23 @@ impl Agent {
 
     /// Says the newest status if somebody listens, and again until it is acknowledged.
     fn say(&mut self, now: Instant, run: Run, out: &mut Vec<Action>) {
-        let Some(life) = self.runs.get_mut(&run).filter(|_| self.session) else { return };
-        out.push(Action::Say(run, sequence(life.status.state), life.status.clone()));
+        let Some(life) = self.runs.get_mut(&run).filter(|_| self.session) else {
+            return;
+        };
+        out.push(Action::Say(
+            run,
+            sequence(life.status.state),
+            life.status.clone(),
+        ));
         let at = now.after_ms(life.retry_ms);
         life.retry_ms = (life.retry_ms * 2).min(RETRY_MS_MAX);
         self.set_timer(run, Timer::Retry, Some(at));
     }
 
     fn set_timer(&mut self, run: Run, timer: Timer, at: Option<Instant>) {
-        let Some(life) = self.runs.get_mut(&run) else { return };
+        let Some(life) = self.runs.get_mut(&run) else {
+            return;
+        };
         let old = core::mem::replace(&mut life.timers[timer as usize], at);
         if let Some(old) = old {
             self.deadlines.remove(&(old, run, timer));
@@ -289,7 +352,9 @@ impl Agent {
     }
 
     fn acknowledged(&mut self, run: Run, number: u64, out: &mut Vec<Action>) {
-        let Some(life) = self.runs.get_mut(&run) else { return };
+        let Some(life) = self.runs.get_mut(&run) else {
+            return;
+        };
         life.acknowledged = life.acknowledged.max(number);
         if life.unsaid() {
             return;
@@ -309,7 +374,9 @@ impl Agent {
             && at <= now
         {
             self.deadlines.remove(&(at, run, timer));
-            let Some(life) = self.runs.get_mut(&run) else { continue };
+            let Some(life) = self.runs.get_mut(&run) else {
+                continue;
+            };
             if timer == Timer::Retry {
                 life.timers[timer as usize] = None;
             }
@@ -318,7 +385,10 @@ impl Agent {
                 Timer::Retry if life.unsaid() => self.say(now, run, out),
                 Timer::Destroy if !over => out.push(Action::Destroy(run)),
                 Timer::RuntimeMax if !over => {
-                    let kill = Kill { grace_ms: life.launch.spec.kill_grace_ms, reason: Reason::RuntimeMax };
+                    let kill = Kill {
+                        grace_ms: life.launch.spec.kill_grace_ms,
+                        reason: Reason::RuntimeMax,
+                    };
                     self.kill(now, run, kill, out);
                 }
                 _ => {}
@@ -343,31 +413,31 @@ fn final_status(now: Instant, life: &Life, ending: Ending) -> Status {
     let killed = |kill: &Kill| match kill.reason {
         Reason::RuntimeMax => Status::new(TaskState::Failed, now).because(
             Reason::RuntimeMax,
-            format!("it ran longer than {} ms", life.launch.spec.runtime_max_ms.unwrap_or_default()),
+            format!(
+                "it ran longer than {} ms",
+                life.launch.spec.runtime_max_ms.unwrap_or_default()
+            ),
         ),
         reason => Status::new(TaskState::Killed, now).because(reason, ""),
     };
     let mut status = match (&ending, &life.kill) {
-        (Ending::Failed(reason, message), _) => Status::new(TaskState::Failed, now).because(*reason, message.clone()),
+        (Ending::Failed(Reason::KilledBeforeStart, message), _) => {
+            Status::new(TaskState::Killed, now).because(Reason::KilledBeforeStart, message.clone())
+        }
+        (Ending::Failed(reason, message), _) => {
+            Status::new(TaskState::Failed, now).because(*reason, message.clone())
+        }
         // It was asked to end and did: how it chose to do so does not matter.
         (Ending::Exit(_), Some(kill)) => killed(kill),
-        (Ending::Exit(Exit::Code(0)), None) => Status::new(TaskState::Finished, now).because(Reason::Exited, ""),
-        (Ending::Exit(Exit::Code(code)), None) => failed_exit(now, life, *code),
-        (Ending::Exit(Exit::Signal(signal)), None) => {
-            Status::new(TaskState::Failed, now).because(Reason::Signal, format!("ended by signal {signal}"))
+        (Ending::Exit(Exit::Code(0)), None) => {
+            Status::new(TaskState::Finished, now).because(Reason::Exited, "")
         }
+        (Ending::Exit(Exit::Code(code)), None) => {
+            Status::new(TaskState::Failed, now).because(Reason::Exited, format!("exit code {code}"))
+        }
+        (Ending::Exit(Exit::Signal(signal)), None) => Status::new(TaskState::Failed, now)
+            .because(Reason::Signal, format!("ended by signal {signal}")),
     };
     status.exit_code = exit_code;
     status
-}
-
-fn failed_exit(now: Instant, life: &Life, code: i32) -> Status {
-    let status = Status::new(TaskState::Failed, now);
-    let module = life.launch.spec.workload.runtime() == Runtime::Module;
-    match code {
-        RUNNER_TRAP if module => status.because(Reason::Trap, "the component trapped; its standard error says where"),
-        RUNNER_MEMORY if module => status.because(Reason::MemoryLimit, "the component used up its memory"),
-        RUNNER_COMPONENT if module => status.because(Reason::ComponentFailed, "its standard error says what is wrong with the component"),
-        code => status.because(Reason::Exited, format!("exit code {code}")),
-    }
 }

@@ -1,7 +1,10 @@
 //! The life of a run: scenarios, and random events with what must always hold.
 
 use mezzo_agent_core::{Action, Agent, Ending, Event, Exit, Found, Kill, Launch, Trace};
-use mezzo_types::{Instant, PortRequest, Reason, Resources, Run, Runtime, TaskId, TaskSpec, TaskState, Term, Workload};
+use mezzo_types::{
+    Instant, PortRequest, Reason, Resources, Run, Runtime, TaskId, TaskSpec, TaskState, Term,
+    Workload,
+};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,16 +13,32 @@ fn launch(run: u64, ports: Vec<u16>) -> Launch {
     let spec = TaskSpec {
         id: TaskId::new(&format!("t{run}")).expect("a good name"),
         name: String::new(),
-        workload: Workload::Process { argv: vec!["true".into()] },
-        resources: Resources { ports: ports.len() as u64, ..Resources::NONE },
+        workload: Workload::Process {
+            argv: vec!["true".into()],
+        },
+        resources: Resources {
+            ports: ports.len() as u64,
+            ..Resources::NONE
+        },
         env: vec![],
         labels: vec![],
-        ports: ports.iter().map(|n| PortRequest { name: format!("p{n}"), fixed: None }).collect(),
+        ports: ports
+            .iter()
+            .map(|n| PortRequest {
+                name: format!("p{n}"),
+                fixed: None,
+            })
+            .collect(),
         files: vec![],
         kill_grace_ms: 500,
         runtime_max_ms: None,
     };
-    Launch { run: Run(run), framework: "f".into(), spec: Arc::new(spec), ports }
+    Launch {
+        run: Run(run),
+        framework: "f".into(),
+        spec: Arc::new(spec),
+        ports,
+    }
 }
 
 struct Play {
@@ -30,7 +49,13 @@ struct Play {
 impl Play {
     fn new() -> Play {
         let mut out = Vec::new();
-        let agent = Agent::restore(Instant(0), Term(1), vec![Runtime::Process], vec![], &mut out);
+        let agent = Agent::restore(
+            Instant(0),
+            Term(1),
+            vec![Runtime::Process],
+            vec![],
+            &mut out,
+        );
         let mut play = Play { agent, now: 1_000 };
         play.step(Event::SessionOpened(Term(1)));
         play
@@ -56,24 +81,37 @@ fn words(action: &Action) -> String {
         Action::Start(run) => format!("start {run}"),
         Action::Terminate(run) => format!("terminate {run}"),
         Action::Destroy(run) => format!("destroy {run}"),
-        Action::Say(run, number, status) => {
-            format!("say {run} {number} {} {}", status.state.as_str(), status.reason.as_str()).trim_end().into()
-        }
+        Action::Say(run, number, status) => format!(
+            "say {run} {number} {} {}",
+            status.state.as_str(),
+            status.reason.as_str()
+        )
+        .trim_end()
+        .into(),
         Action::SayUnknown(run) => format!("unknown {run}"),
         Action::Forget(run) => format!("forget {run}"),
     }
 }
 
 fn kill(grace_ms: u64) -> Kill {
-    Kill { grace_ms, reason: Reason::KillRequested }
+    Kill {
+        grace_ms,
+        reason: Reason::KillRequested,
+    }
 }
 
 #[test]
 fn from_launch_to_forgetting() {
     let mut play = Play::new();
-    assert_eq!(play.step(Event::Launch(Term(1), vec![launch(1, vec![])])), ["keep 1", "start 1"]);
+    assert_eq!(
+        play.step(Event::Launch(Term(1), vec![launch(1, vec![])])),
+        ["keep 1", "start 1"]
+    );
     assert_eq!(play.step(Event::Started(Run(1))), ["say 1 2 running"]);
-    assert_eq!(play.step(Event::Ended(Run(1), Ending::Exit(Exit::Code(0)))), ["say 1 4 finished exited"]);
+    assert_eq!(
+        play.step(Event::Ended(Run(1), Ending::Exit(Exit::Code(0)))),
+        ["say 1 4 finished exited"]
+    );
     assert_eq!(play.step(Event::Acknowledged(Run(1), 2)), [""; 0]);
     assert_eq!(play.step(Event::Acknowledged(Run(1), 4)), ["forget 1"]);
     assert_eq!(play.agent.next_deadline(), None);
@@ -90,7 +128,10 @@ fn what_is_not_acknowledged_is_said_again_and_on_a_new_session() {
     assert_eq!(play.wait(1), ["say 1 2 running"]);
     play.step(Event::SessionClosed);
     assert_eq!(play.wait(100_000), [""; 0], "nobody listens");
-    assert_eq!(play.step(Event::SessionOpened(Term(2))), ["say 1 2 running"]);
+    assert_eq!(
+        play.step(Event::SessionOpened(Term(2))),
+        ["say 1 2 running"]
+    );
 }
 
 #[test]
@@ -98,14 +139,23 @@ fn a_launch_that_comes_again_is_answered_with_what_there_is() {
     let mut play = Play::new();
     play.step(Event::Launch(Term(1), vec![launch(1, vec![])]));
     play.step(Event::Started(Run(1)));
-    assert_eq!(play.step(Event::Launch(Term(1), vec![launch(1, vec![])])), ["say 1 2 running"]);
+    assert_eq!(
+        play.step(Event::Launch(Term(1), vec![launch(1, vec![])])),
+        ["say 1 2 running"]
+    );
 }
 
 #[test]
 fn a_kill_before_the_launch_leaves_a_tombstone() {
     let mut play = Play::new();
-    assert_eq!(play.step(Event::Kill(Term(1), Run(1), kill(100))), ["unknown 1"]);
-    assert_eq!(play.step(Event::Launch(Term(1), vec![launch(1, vec![])])), ["unknown 1"]);
+    assert_eq!(
+        play.step(Event::Kill(Term(1), Run(1), kill(100))),
+        ["unknown 1"]
+    );
+    assert_eq!(
+        play.step(Event::Launch(Term(1), vec![launch(1, vec![])])),
+        ["unknown 1"]
+    );
 }
 
 #[test]
@@ -115,8 +165,14 @@ fn grace_can_be_shortened_and_exit_0_after_a_kill_is_killed() {
     play.step(Event::Started(Run(1)));
     let first = play.step(Event::Kill(Term(1), Run(1), kill(10_000)));
     assert_eq!(first, ["keep-kill 1", "terminate 1", "say 1 3 stopping"]);
-    assert_eq!(play.step(Event::Kill(Term(1), Run(1), kill(20_000))), [""; 0]);
-    assert_eq!(play.step(Event::Kill(Term(1), Run(1), kill(100))), ["keep-kill 1"]);
+    assert_eq!(
+        play.step(Event::Kill(Term(1), Run(1), kill(20_000))),
+        [""; 0]
+    );
+    assert_eq!(
+        play.step(Event::Kill(Term(1), Run(1), kill(100))),
+        ["keep-kill 1"]
+    );
     assert_eq!(play.wait(100), ["destroy 1"]);
     let ended = play.step(Event::Ended(Run(1), Ending::Exit(Exit::Code(0))));
     assert_eq!(ended, ["say 1 4 killed kill-requested"]);
@@ -126,9 +182,15 @@ fn grace_can_be_shortened_and_exit_0_after_a_kill_is_killed() {
 fn a_kill_while_it_starts_waits_for_the_start() {
     let mut play = Play::new();
     play.step(Event::Launch(Term(1), vec![launch(1, vec![])]));
-    assert_eq!(play.step(Event::Kill(Term(1), Run(1), kill(100))), ["keep-kill 1"]);
+    assert_eq!(
+        play.step(Event::Kill(Term(1), Run(1), kill(100))),
+        ["keep-kill 1"]
+    );
     let started = play.step(Event::Started(Run(1)));
-    assert_eq!(started, ["say 1 2 running", "terminate 1", "say 1 3 stopping"]);
+    assert_eq!(
+        started,
+        ["say 1 2 running", "terminate 1", "say 1 3 stopping"]
+    );
 }
 
 #[test]
@@ -140,7 +202,10 @@ fn it_may_run_only_so_long() {
     play.step(Event::Started(Run(1)));
     play.step(Event::Acknowledged(Run(1), 2));
     assert_eq!(play.wait(4_999), [""; 0]);
-    assert_eq!(play.wait(1), ["keep-kill 1", "terminate 1", "say 1 3 stopping"]);
+    assert_eq!(
+        play.wait(1),
+        ["keep-kill 1", "terminate 1", "say 1 3 stopping"]
+    );
     let ended = play.step(Event::Ended(Run(1), Ending::Exit(Exit::Signal(15))));
     assert_eq!(ended, ["say 1 4 failed runtime-max"]);
 }
@@ -149,23 +214,39 @@ fn it_may_run_only_so_long() {
 fn ports_and_kinds_are_checked_here_too() {
     let mut play = Play::new();
     play.step(Event::Launch(Term(1), vec![launch(1, vec![80])]));
-    assert_eq!(play.step(Event::Launch(Term(1), vec![launch(2, vec![80])])), ["keep 2", "say 2 4 failed port-taken"]);
+    assert_eq!(
+        play.step(Event::Launch(Term(1), vec![launch(2, vec![80])])),
+        ["keep 2", "say 2 4 failed port-taken"]
+    );
     let mut module = launch(3, vec![]);
-    Arc::make_mut(&mut module.spec).workload = Workload::Container { image: "x".into(), argv: vec![] };
-    assert_eq!(play.step(Event::Launch(Term(1), vec![module])), ["keep 3", "say 3 4 failed unsupported"]);
+    Arc::make_mut(&mut module.spec).workload = Workload::Container {
+        image: "x".into(),
+        argv: vec![],
+    };
+    assert_eq!(
+        play.step(Event::Launch(Term(1), vec![module])),
+        ["keep 3", "say 3 4 failed unsupported"]
+    );
 }
 
 #[test]
 fn a_master_of_the_past_is_not_obeyed() {
     let mut play = Play::new();
     play.step(Event::SessionOpened(Term(5)));
-    assert_eq!(play.step(Event::Launch(Term(4), vec![launch(1, vec![])])), [""; 0]);
+    assert_eq!(
+        play.step(Event::Launch(Term(4), vec![launch(1, vec![])])),
+        [""; 0]
+    );
     assert_eq!(play.step(Event::Kill(Term(4), Run(1), kill(1))), [""; 0]);
 }
 
 #[test]
 fn a_restart_goes_on_where_the_files_end() {
-    let found = |run, trace, kill| Found { launch: launch(run, vec![]), kill, trace };
+    let found = |run, trace, kill| Found {
+        launch: launch(run, vec![]),
+        kill,
+        trace,
+    };
     let mut out = Vec::new();
     let found = vec![
         found(1, Trace::NotStarted, None),
@@ -175,7 +256,10 @@ fn a_restart_goes_on_where_the_files_end() {
         found(5, Trace::Running(10), Some(kill(100))),
     ];
     let agent = Agent::restore(Instant(0), Term(1), vec![Runtime::Process], found, &mut out);
-    assert_eq!(out.iter().map(words).collect::<Vec<_>>(), ["start 1", "terminate 5"]);
+    assert_eq!(
+        out.iter().map(words).collect::<Vec<_>>(),
+        ["start 1", "terminate 5"]
+    );
     let states: Vec<TaskState> = agent.runs().map(|(_, _, status)| status.state).collect();
     use TaskState::{Failed, Killed, Running, Starting, Stopping};
     assert_eq!(states, [Starting, Running, Failed, Killed, Stopping]);

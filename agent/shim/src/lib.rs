@@ -51,11 +51,18 @@ impl Request {
         field(self.folder.as_bytes());
         field(self.cwd.as_bytes());
         field(&self.output_bytes_max.to_le_bytes());
-        field(&u32::try_from(self.argv.len()).unwrap_or(u32::MAX).to_le_bytes());
+        field(
+            &u32::try_from(self.argv.len())
+                .unwrap_or(u32::MAX)
+                .to_le_bytes(),
+        );
         for text in self.argv.iter().chain(&self.env) {
             field(text.as_bytes());
         }
-        let mut message = u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes().to_vec();
+        let mut message = u32::try_from(body.len())
+            .unwrap_or(u32::MAX)
+            .to_le_bytes()
+            .to_vec();
         message.append(&mut body);
         message
     }
@@ -179,13 +186,22 @@ mod tests {
         let message = request.encode();
         assert_eq!(Request::decode(&message[4..]), Some(request));
         for cut in 5..message.len() - 1 {
-            assert_ne!(Request::decode(&message[4..cut]).map(|r| r.env.len()), Some(1), "cut at {cut}");
+            assert_ne!(
+                Request::decode(&message[4..cut]).map(|r| r.env.len()),
+                Some(1),
+                "cut at {cut}"
+            );
         }
         for note in [Note::Started, Note::Gone] {
             assert_eq!(Note::decode(&note.encode(9)), Some((9, note)));
         }
         let broken = Outcome::Broken("open stdout".into(), 28);
-        for outcome in [Outcome::Code(-1), Outcome::Signal(9), Outcome::NotExecuted(2), broken] {
+        for outcome in [
+            Outcome::Code(-1),
+            Outcome::Signal(9),
+            Outcome::NotExecuted(2),
+            broken,
+        ] {
             assert_eq!(Outcome::decode(&outcome.encode()), Some(outcome));
         }
         assert_eq!(Outcome::decode("code 1"), None, "a torn line is none");

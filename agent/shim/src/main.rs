@@ -15,7 +15,9 @@ fn main() {
     match std::env::args().nth(1).as_deref() {
         Some("spawner") => spawner::run(),
         _ => {
-            eprintln!("mezzo-shim is started by `mezzo agent`, which tells it what to do over a socket");
+            eprintln!(
+                "mezzo-shim is started by `mezzo agent`, which tells it what to do over a socket"
+            );
             std::process::exit(1);
         }
     }

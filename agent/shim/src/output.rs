@@ -20,7 +20,14 @@ impl Output {
     /// Makes the file.
     pub fn create(path: String, pipe: RawFd, bytes_max: u64) -> Result<Output, i32> {
         let file = open(&path)?;
-        Ok(Output { pipe, path, file, written: 0, base: 0, bytes_max: bytes_max.max(1) })
+        Ok(Output {
+            pipe,
+            path,
+            file,
+            written: 0,
+            base: 0,
+            bytes_max: bytes_max.max(1),
+        })
     }
 
     /// Moves what is there to the file. False when the stream has ended.
@@ -63,11 +70,12 @@ impl Output {
         let base = self.base + self.written;
         let text = format!("{base}\n");
         let new = format!("{}{BASE}.new", self.path);
-        let noted = sys::open(&new, libc::O_CREAT | libc::O_TRUNC | libc::O_WRONLY, 0o600).and_then(|fd| {
-            let written = sys::write_all(fd, text.as_bytes());
-            sys::close(fd);
-            written
-        });
+        let noted = sys::open(&new, libc::O_CREAT | libc::O_TRUNC | libc::O_WRONLY, 0o600)
+            .and_then(|fd| {
+                let written = sys::write_all(fd, text.as_bytes());
+                sys::close(fd);
+                written
+            });
         if noted.is_err() || sys::rename(&self.path, &format!("{}{ROTATED}", self.path)).is_err() {
             return;
         }

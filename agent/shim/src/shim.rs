@@ -2,7 +2,9 @@
 
 use crate::output::Output;
 use crate::{sys, tree};
-use mezzo_shim::{CONTROL, EXIT, NOTES_FD, Note, Outcome, REQUESTS_FD, Request, STARTED, STDERR, STDOUT};
+use mezzo_shim::{
+    CONTROL, EXIT, NOTES_FD, Note, Outcome, REQUESTS_FD, Request, STARTED, STDERR, STDOUT,
+};
 use std::ffi::CString;
 use std::os::fd::RawFd;
 
@@ -25,9 +27,13 @@ pub fn run(request: &Request) -> ! {
     match claim(&path(STARTED)) {
         Ok(()) => {}
         Err(libc::EEXIST) => std::process::exit(STARTED_BEFORE),
-        Err(errno) => finish(request, &Outcome::Broken("make the file `started`".into(), errno)),
+        Err(errno) => finish(
+            request,
+            &Outcome::Broken("make the file `started`".into(), errno),
+        ),
     }
-    let outcome = watch(request, &path).unwrap_or_else(|(what, errno)| Outcome::Broken(what.into(), errno));
+    let outcome =
+        watch(request, &path).unwrap_or_else(|(what, errno)| Outcome::Broken(what.into(), errno));
     finish(request, &outcome)
 }
 
@@ -43,9 +49,13 @@ fn claim(path: &str) -> Result<(), i32> {
 
 /// Writes down how it ended and goes.
 fn finish(request: &Request, outcome: &Outcome) -> ! {
-    let (new, exit) = (format!("{}/{EXIT}.new", request.folder), format!("{}/{EXIT}", request.folder));
+    let (new, exit) = (
+        format!("{}/{EXIT}.new", request.folder),
+        format!("{}/{EXIT}", request.folder),
+    );
     let flags = libc::O_CREAT | libc::O_TRUNC | libc::O_WRONLY;
-    let written = sys::open(&new, flags, 0o600).and_then(|fd| sys::write_all(fd, outcome.encode().as_bytes()));
+    let written = sys::open(&new, flags, 0o600)
+        .and_then(|fd| sys::write_all(fd, outcome.encode().as_bytes()));
     if written.and_then(|()| sys::rename(&new, &exit)).is_err() {
         // The agent will find a shim without an exit file, and report it as lost.
         std::process::exit(1);
@@ -59,13 +69,16 @@ type Problem = (&'static str, i32);
 fn watch(request: &Request, path: &dyn Fn(&str) -> String) -> Result<Outcome, Problem> {
     let children = sys::child_signals().map_err(|e| ("watch for children", e))?;
     sys::mkfifo(&path(CONTROL)).map_err(|e| ("make the control pipe", e))?;
-    let control = sys::open(&path(CONTROL), libc::O_RDWR | libc::O_NONBLOCK, 0).map_err(|e| ("open the control pipe", e))?;
+    let control = sys::open(&path(CONTROL), libc::O_RDWR | libc::O_NONBLOCK, 0)
+        .map_err(|e| ("open the control pipe", e))?;
     let (out_read, out_write) = sys::pipe(libc::O_NONBLOCK).map_err(|e| ("make a pipe", e))?;
     let (err_read, err_write) = sys::pipe(libc::O_NONBLOCK).map_err(|e| ("make a pipe", e))?;
     let bytes_max = request.output_bytes_max;
     let mut outputs = [
-        Output::create(path(STDOUT), out_read, bytes_max).map_err(|e| ("make the file `stdout`", e))?,
-        Output::create(path(STDERR), err_read, bytes_max).map_err(|e| ("make the file `stderr`", e))?,
+        Output::create(path(STDOUT), out_read, bytes_max)
+            .map_err(|e| ("make the file `stdout`", e))?,
+        Output::create(path(STDERR), err_read, bytes_max)
+            .map_err(|e| ("make the file `stderr`", e))?,
     ];
     let main = match execute(request, out_write, err_write) {
         Ok(main) => main,
@@ -79,11 +92,23 @@ fn watch(request: &Request, path: &dyn Fn(&str) -> String) -> Result<Outcome, Pr
 
 /// Executes the program in a child of its own. Waits until it is executed, or says why it was not.
 fn execute(request: &Request, out: RawFd, err: RawFd) -> Result<i32, i32> {
-    let argv: Vec<CString> = request.argv.iter().map(|a| sys::c(a)).collect::<Result<_, _>>()?;
-    let env: Vec<CString> = request.env.iter().map(|v| sys::c(v)).collect::<Result<_, _>>()?;
+    let argv: Vec<CString> = request
+        .argv
+        .iter()
+        .map(|a| sys::c(a))
+        .collect::<Result<_, _>>()?;
+    let env: Vec<CString> = request
+        .env
+        .iter()
+        .map(|v| sys::c(v))
+        .collect::<Result<_, _>>()?;
     let cwd = sys::c(&request.cwd)?;
     let pointers = |texts: &[CString]| -> Vec<*const libc::c_char> {
-        texts.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
+        texts
+            .iter()
+            .map(|text| text.as_ptr())
+            .chain([std::ptr::null()])
+            .collect()
     };
     let (argv_pointers, env_pointers) = (pointers(&argv), pointers(&env));
     let candidates = candidates(request)?;
@@ -93,7 +118,16 @@ fn execute(request: &Request, out: RawFd, err: RawFd) -> Result<i32, i32> {
     match unsafe { libc::fork() } {
         0 => {
             // SAFETY: only calls that are safe after a fork, on values made before it.
-            let errno = unsafe { become_program(&cwd, &candidates, &argv_pointers, &env_pointers, [out, err], parent) };
+            let errno = unsafe {
+                become_program(
+                    &cwd,
+                    &candidates,
+                    &argv_pointers,
+                    &env_pointers,
+                    [out, err],
+                    parent,
+                )
+            };
             let _ = sys::write_all(tell, &errno.to_le_bytes());
             std::process::exit(127);
         }
@@ -124,8 +158,15 @@ fn candidates(request: &Request) -> Result<Vec<CString>, i32> {
     if program.contains('/') {
         return Ok(vec![sys::c(program)?]);
     }
-    let path = request.env.iter().rev().find_map(|var| var.strip_prefix("PATH=")).unwrap_or("/usr/bin:/bin");
-    path.split(':').map(|folder| sys::c(&format!("{folder}/{program}"))).collect()
+    let path = request
+        .env
+        .iter()
+        .rev()
+        .find_map(|var| var.strip_prefix("PATH="))
+        .unwrap_or("/usr/bin:/bin");
+    path.split(':')
+        .map(|folder| sys::c(&format!("{folder}/{program}")))
+        .collect()
 }
 
 /// Turns this process into the program; returns only the number of an error.
@@ -185,8 +226,17 @@ fn attend(main: i32, children: RawFd, control: RawFd, outputs: &mut [Output; 2])
     let mut buffer = vec![0; BUFFER_BYTES];
     while alive {
         let timeout_ms = if destroy { ROUND_MS } else { -1 };
-        let entry = |fd: RawFd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-        let mut fds = [entry(children), entry(control), entry(outputs[0].pipe), entry(outputs[1].pipe)];
+        let entry = |fd: RawFd| libc::pollfd {
+            fd,
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        let mut fds = [
+            entry(children),
+            entry(control),
+            entry(outputs[0].pipe),
+            entry(outputs[1].pipe),
+        ];
         sys::poll(&mut fds, timeout_ms);
         for (output, fd) in outputs.iter_mut().zip(&fds[2..]) {
             if fd.revents != 0 {
@@ -221,7 +271,11 @@ fn attend(main: i32, children: RawFd, control: RawFd, outputs: &mut [Output; 2])
 }
 
 fn is_readable(fd: RawFd) -> bool {
-    let mut fds = [libc::pollfd { fd, events: libc::POLLIN, revents: 0 }];
+    let mut fds = [libc::pollfd {
+        fd,
+        events: libc::POLLIN,
+        revents: 0,
+    }];
     sys::poll(&mut fds, 0);
     fds[0].revents != 0
 }

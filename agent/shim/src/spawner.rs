@@ -25,12 +25,18 @@ pub fn run() {
         // SAFETY: changes a flag of a descriptor.
         unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
     }
-    let Ok(children) = sys::child_signals() else { std::process::exit(1) };
+    let Ok(children) = sys::child_signals() else {
+        std::process::exit(1)
+    };
     let mut shims: HashMap<i32, u64> = HashMap::new();
     let mut input = Vec::new();
     let mut orphans = false;
     loop {
-        let entry = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        let entry = |fd| libc::pollfd {
+            fd,
+            events: libc::POLLIN,
+            revents: 0,
+        };
         let mut fds = [entry(children), entry(REQUESTS_FD)];
         sys::poll(&mut fds, if orphans { ROUND_MS } else { -1 });
         if fds[0].revents != 0 {
@@ -57,12 +63,17 @@ fn receive(input: &mut Vec<u8>, shims: &mut HashMap<i32, u64>) -> bool {
         Err(_) => return false,
     }
     let mut used = 0;
-    while let Some((length, rest)) = input.get(used..).and_then(|rest| rest.split_first_chunk::<4>()) {
+    while let Some((length, rest)) = input
+        .get(used..)
+        .and_then(|rest| rest.split_first_chunk::<4>())
+    {
         let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
         if length > REQUEST_BYTES_MAX {
             return false;
         }
-        let Some(body) = rest.get(..length) else { break };
+        let Some(body) = rest.get(..length) else {
+            break;
+        };
         if let Some(request) = Request::decode(body) {
             start(&request, shims);
         }
@@ -99,7 +110,10 @@ fn reap(shims: &mut HashMap<i32, u64>) -> bool {
 
 /// Whoever is our child and no shim was a killed shim's. Whether there was any.
 fn kill_orphans(shims: &HashMap<i32, u64>) -> bool {
-    let orphans: Vec<i32> = tree::own_children().into_iter().filter(|pid| !shims.contains_key(pid)).collect();
+    let orphans: Vec<i32> = tree::own_children()
+        .into_iter()
+        .filter(|pid| !shims.contains_key(pid))
+        .collect();
     for pid in &orphans {
         sys::kill(*pid, libc::SIGKILL);
     }

@@ -5,7 +5,9 @@ use std::os::fd::RawFd;
 
 /// The number of the last error.
 pub fn errno() -> i32 {
-    std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
+    std::io::Error::last_os_error()
+        .raw_os_error()
+        .unwrap_or(libc::EIO)
 }
 
 fn result(value: i32) -> Result<i32, i32> {
@@ -20,7 +22,13 @@ pub fn c(text: &str) -> Result<CString, i32> {
 pub fn open(path: &str, flags: i32, mode: libc::mode_t) -> Result<RawFd, i32> {
     let path = c(path)?;
     // SAFETY: the path is a C string that outlives the call.
-    result(unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC, libc::c_uint::from(mode)) })
+    result(unsafe {
+        libc::open(
+            path.as_ptr(),
+            flags | libc::O_CLOEXEC,
+            libc::c_uint::from(mode),
+        )
+    })
 }
 
 pub fn close(fd: RawFd) {
@@ -72,7 +80,14 @@ pub fn write_all(fd: RawFd, mut bytes: &[u8]) -> Result<(), i32> {
 /// Sends a packet if somebody listens; nobody needs to.
 pub fn send_note(packet: &[u8]) {
     // SAFETY: the buffer is as long as it says.
-    unsafe { libc::send(mezzo_shim::NOTES_FD, packet.as_ptr().cast(), packet.len(), libc::MSG_NOSIGNAL) };
+    unsafe {
+        libc::send(
+            mezzo_shim::NOTES_FD,
+            packet.as_ptr().cast(),
+            packet.len(),
+            libc::MSG_NOSIGNAL,
+        )
+    };
 }
 
 /// A process that has ended, if there is one: its number and how it ended. `Err(ECHILD)` when there
@@ -108,7 +123,11 @@ pub fn child_signals() -> Result<RawFd, i32> {
         libc::sigemptyset(&raw mut set);
         libc::sigaddset(&raw mut set, libc::SIGCHLD);
         libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
-        result(libc::signalfd(-1, &raw const set, libc::SFD_NONBLOCK | libc::SFD_CLOEXEC))
+        result(libc::signalfd(
+            -1,
+            &raw const set,
+            libc::SFD_NONBLOCK | libc::SFD_CLOEXEC,
+        ))
     }
 }
 

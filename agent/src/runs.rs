@@ -1,0 +1,256 @@
+//! What is kept of each run: a folder with the launch, what the shim writes, and the sandbox.
+//!
+//! `runs/<run>/` until its end is acknowledged, then `ended/<run>/` for its output, for a while.
+//! Nothing here is synced: files survive a `kill -9` of the agent, and after a crash of the machine
+//! every run of the old boot has ended anyway.
+
+use crate::{Error, io};
+use mezzo_agent_core::{Ending, Exit, Found, Kill, Launch, Trace};
+use mezzo_shim::{EXIT, Outcome, STARTED};
+use mezzo_types::{Reason, Run};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// The launch, MessagePack; it is moved into place, so it is whole or absent.
+const LAUNCH: &str = "launch";
+/// Why its end was asked for, JSON; likewise.
+const KILL: &str = "kill";
+/// Why it is over, JSON, where the shim did not write that down: so that a later agent says the same.
+const OVER: &str = "over";
+/// What the runner says of a component that it could not run to its end: a reason's code, then words.
+pub const OUTCOME: &str = "outcome";
+
+/// All run folders of an agent.
+#[derive(Clone, Debug)]
+pub struct Runs {
+    live: PathBuf,
+    ended: PathBuf,
+    boot: String,
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Kept {
+    boot: String,
+    launch: Launch,
+}
+
+impl Runs {
+    /// Uses the agent's folder.
+    pub fn open(folder: &Path, boot: &str) -> Result<Runs, Error> {
+        let runs = Runs {
+            live: folder.join("runs"),
+            ended: folder.join("ended"),
+            boot: boot.to_string(),
+        };
+        for path in [&runs.live, &runs.ended] {
+            std::fs::create_dir_all(path).map_err(io(format!("make {}", path.display())))?;
+        }
+        Ok(runs)
+    }
+
+    /// A live run's folder.
+    pub fn folder(&self, run: Run) -> PathBuf {
+        self.live.join(run.to_string())
+    }
+
+    /// A run's folder, live or ended.
+    pub fn find(&self, run: Run) -> Option<PathBuf> {
+        [self.folder(run), self.ended.join(run.to_string())]
+            .into_iter()
+            .find(|path| path.is_dir())
+    }
+
+    /// Keeps a launch before anything of it is done.
+    pub fn keep(&self, launch: &Launch) -> std::io::Result<()> {
+        let folder = self.folder(launch.run);
+        if self.find(launch.run).is_some() {
+            // A run starts at most once, whoever asks again.
+            return Err(std::io::Error::new(
+                std::io::ErrorKind::AlreadyExists,
+                "the run has been here before",
+            ));
+        }
+        std::fs::create_dir(&folder)?;
+        let kept = Kept {
+            boot: self.boot.clone(),
+            launch: launch.clone(),
+        };
+        let bytes = rmp_serde::to_vec_named(&kept).map_err(std::io::Error::other)?;
+        write_whole(&folder, LAUNCH, &bytes)
+    }
+
+    /// Keeps that its end was asked for.
+    pub fn keep_kill(&self, run: Run, kill: &Kill) -> std::io::Result<()> {
+        write_whole(&self.folder(run), KILL, &serde_json::to_vec(kill)?)
+    }
+
+    /// Keeps why a run is over, unless its shim did. Without it a later agent would start a run that
+    /// this one has reported as failed.
+    pub fn keep_over(&self, run: Run, reason: Reason, message: &str) -> std::io::Result<()> {
+        let folder = self.folder(run);
+        if folder.join(EXIT).exists() {
+            return Ok(());
+        }
+        write_whole(&folder, OVER, &serde_json::to_vec(&(reason, message))?)
+    }
+
+    /// Whether nothing more will be written by a run.
+    pub fn is_over(&self, run: Run) -> bool {
+        let folder = self.folder(run);
+        !folder.is_dir() || [EXIT, OVER].iter().any(|name| folder.join(name).exists())
+    }
+
+    /// Its end is acknowledged: only its output is kept.
+    pub fn forget(&self, run: Run) -> std::io::Result<()> {
+        let folder = self.ended.join(run.to_string());
+        std::fs::rename(self.folder(run), &folder)?;
+        // Its age is counted from now on.
+        File::open(folder)?.set_modified(SystemTime::now())
+    }
+
+    /// What the shim left behind when it was gone.
+    pub fn ending(&self, run: Run) -> Ending {
+        let folder = self.folder(run);
+        if let Some(ending) = outcome(&folder) {
+            return ending;
+        }
+        match std::fs::read_to_string(folder.join(EXIT))
+            .ok()
+            .and_then(|text| Outcome::decode(&text))
+        {
+            Some(Outcome::Code(code)) => Ending::Exit(Exit::Code(code)),
+            Some(Outcome::Signal(signal)) => Ending::Exit(Exit::Signal(signal)),
+            Some(Outcome::NotExecuted(errno)) => {
+                let error = std::io::Error::from_raw_os_error(errno);
+                Ending::Failed(
+                    Reason::StartFailed,
+                    format!("the program could not be executed: {error}"),
+                )
+            }
+            Some(Outcome::Broken(what, errno)) => {
+                let error = std::io::Error::from_raw_os_error(errno);
+                Ending::Failed(
+                    Reason::SandboxFailed,
+                    format!("the shim could not {what}: {error}"),
+                )
+            }
+            None if folder.join(STARTED).exists() => {
+                let message = "the program that watched over the task has died; what was left of the task was killed";
+                Ending::Failed(Reason::ShimLost, message.into())
+            }
+            None => Ending::Failed(
+                Reason::StartFailed,
+                "no process could be made for the task".into(),
+            ),
+        }
+    }
+
+    /// Whether the run's shim lives: it holds a lock for as long as it does.
+    pub fn shim_lives(&self, run: Run) -> bool {
+        let Ok(file) = File::open(self.folder(run).join(STARTED)) else {
+            return false;
+        };
+        matches!(
+            file.try_lock_shared(),
+            Err(std::fs::TryLockError::WouldBlock)
+        )
+    }
+
+    /// Every run of before a restart. A folder without a launch was torn while it was made: nothing
+    /// of it was started, and it goes.
+    pub fn recover(&self) -> Result<Vec<Found>, Error> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(&self.live).map_err(io("list the runs"))? {
+            let folder = entry.map_err(io("list the runs"))?.path();
+            let kept = std::fs::read(folder.join(LAUNCH))
+                .ok()
+                .and_then(|bytes| rmp_serde::from_slice::<Kept>(&bytes).ok());
+            match kept {
+                Some(kept) => found.push(self.recover_one(&folder, kept)),
+                None => std::fs::remove_dir_all(&folder)
+                    .map_err(io(format!("remove {}", folder.display())))?,
+            }
+        }
+        found.sort_by_key(|found| found.launch.run);
+        Ok(found)
+    }
+
+    fn recover_one(&self, folder: &Path, kept: Kept) -> Found {
+        let run = kept.launch.run;
+        let kill = std::fs::read(folder.join(KILL))
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let started = folder.join(STARTED);
+        let over = std::fs::read(folder.join(OVER))
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let trace = if let Some((reason, message)) = over {
+            Trace::Ended(Ending::Failed(reason, message))
+        } else if folder.join(EXIT).exists() {
+            Trace::Ended(self.ending(run))
+        } else if kept.boot != self.boot {
+            let message = "the machine was started anew while the task was here";
+            Trace::Ended(Ending::Failed(Reason::Rebooted, message.into()))
+        } else if !started.exists() {
+            Trace::NotStarted
+        } else if self.shim_lives(run) {
+            Trace::Running(millis(
+                started.metadata().and_then(|meta| meta.modified()).ok(),
+            ))
+        } else {
+            // It may have ended between the two looks.
+            Trace::Ended(self.ending(run))
+        };
+        Found {
+            launch: kept.launch,
+            kill,
+            trace,
+        }
+    }
+
+    /// Removes folders of ended runs that are too old or too many. Returns how many.
+    pub fn collect(&self, kept_s: u64, kept_max: usize) -> std::io::Result<usize> {
+        let mut ended: Vec<(SystemTime, PathBuf)> = Vec::new();
+        for entry in std::fs::read_dir(&self.ended)? {
+            let entry = entry?;
+            let changed = entry
+                .metadata()
+                .and_then(|meta| meta.modified())
+                .unwrap_or(SystemTime::UNIX_EPOCH);
+            ended.push((changed, entry.path()));
+        }
+        ended.sort();
+        let too_many = ended.len().saturating_sub(kept_max);
+        let old = |at: &SystemTime| at.elapsed().is_ok_and(|age| age.as_secs() > kept_s);
+        let gone = ended
+            .iter()
+            .enumerate()
+            .filter(|(i, (at, _))| *i < too_many || old(at));
+        let mut removed = 0;
+        for (_, (_, path)) in gone {
+            std::fs::remove_dir_all(path)?;
+            removed += 1;
+        }
+        Ok(removed)
+    }
+}
+
+/// What the runner has said of a component, if it has.
+fn outcome(folder: &Path) -> Option<Ending> {
+    let text = std::fs::read_to_string(folder.join(OUTCOME)).ok()?;
+    let (code, message) = text.split_once('\n')?;
+    let reason = Reason::try_from(code.to_string()).ok()?;
+    Some(Ending::Failed(reason, message.trim_end().to_string()))
+}
+
+fn millis(at: Option<SystemTime>) -> u64 {
+    let since = at.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0))
+}
+
+fn write_whole(folder: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
+    let new = folder.join(format!("{name}.new"));
+    std::fs::write(&new, bytes)?;
+    std::fs::rename(new, folder.join(name))
+}
