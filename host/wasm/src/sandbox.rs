@@ -119,16 +119,18 @@ impl Sandbox {
             limits,
             log,
         } = config;
-        let no_engine = |e: wasmtime::Error| OpenError::Engine(format!("{e:#}"), limits.instances_max);
+        let no_engine =
+            |e: wasmtime::Error| OpenError::Engine(format!("{e:#}"), limits.instances_max);
         let engine = engine::for_turns(&limits).map_err(no_engine)?;
         let linker = linker::linker(&engine).map_err(no_engine)?;
         let compatibility = engine::compatibility(&engine);
-        let cache = Cache::open(&cache_dir, compatibility, limits.cache_bytes_max).map_err(|source| {
-            OpenError::Cache {
-                path: cache_dir,
-                source,
-            }
-        })?;
+        let cache =
+            Cache::open(&cache_dir, compatibility, limits.cache_bytes_max).map_err(|source| {
+                OpenError::Cache {
+                    path: cache_dir,
+                    source,
+                }
+            })?;
         let ticker = Ticker::start(engine.clone(), Duration::from_millis(limits.tick_ms))
             .map_err(OpenError::Thread)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -215,7 +217,8 @@ impl Sandbox {
         let deadline = Deadline::of_start(self.limits.trial_ms);
         let mut guest = Guest::new(&self.limits, log, deadline);
         guest.growth.memory_bytes_max = u64::MAX;
-        guest.boundary = crate::boundary::Boundary::new(FrameworkLimits::default().boundary_bytes_max);
+        guest.boundary =
+            crate::boundary::Boundary::new(FrameworkLimits::default().boundary_bytes_max);
         let _entered = self.runtime.enter();
         let _running = self.ticker.enter();
         match catch_unwind(AssertUnwindSafe(|| Instance::make(ready, guest).map(drop))) {
@@ -299,7 +302,10 @@ impl Sandbox {
 
     fn make(&self, turn: &Turn, log: &FrameworkLog) -> Result<(Box<Instance>, Deadline), Fault> {
         if !matches!(turn.calls.first(), Some(Call::Start(_))) {
-            let why = format!("instance {} is gone, and the turn does not start it", turn.instance);
+            let why = format!(
+                "instance {} is gone, and the turn does not start it",
+                turn.instance
+            );
             return Err(fault(FaultKind::Host, first_call(turn), &why));
         }
         let deadline = Deadline::of_start(turn.limits.start_ms);
@@ -321,10 +327,14 @@ impl Sandbox {
             return Ok(Arc::clone(ready));
         }
         let path = self.cache.find(digest).ok_or_else(|| {
-            Refused::Compile(format!("{digest} is not prepared: the master prepares it at start"))
+            Refused::Compile(format!(
+                "{digest} is not prepared: the master prepares it at start"
+            ))
         })?;
         let ready = Arc::new(self.load(&path)?);
-        Ok(Arc::clone(lock(&self.ready).entry(*digest).or_insert(ready)))
+        Ok(Arc::clone(
+            lock(&self.ready).entry(*digest).or_insert(ready),
+        ))
     }
 
     fn log(&self, framework: FrameworkId) -> FrameworkLog {
@@ -332,12 +342,22 @@ impl Sandbox {
             let sink = Arc::clone(&self.sink);
             FrameworkLog::new(framework, sink, self.limits.log_line_bytes_max)
         };
-        lock(&self.logs).entry(framework).or_insert_with(new).clone()
+        lock(&self.logs)
+            .entry(framework)
+            .or_insert_with(new)
+            .clone()
     }
 
     /// Forgets what is kept of a framework's log: it has been removed.
     pub fn forget_framework(&self, framework: FrameworkId) {
         lock(&self.logs).remove(&framework);
+    }
+
+    /// Drops every idle instance: the leadership that they belong to is over. Call it when no turn
+    /// runs.
+    pub fn drop_instances(&self) {
+        let idle = std::mem::take(&mut lock(&self.instances).idle);
+        drop(idle);
     }
 
     /// Drops an instance; does nothing when there is none. One that a turn runs in is dropped when

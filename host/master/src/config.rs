@@ -1,0 +1,177 @@
+//! Every setting of a master, with its default.
+
+use crate::Error;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+/// What a master is told at its start; in TOML.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Everything the master keeps; its own alone.
+    pub data: PathBuf,
+    /// Where people and programs reach it. Loopback only, as long as links are not encrypted.
+    #[serde(default = "default_listen")]
+    pub listen: SocketAddr,
+    /// Where agents reach it. Loopback only, as long as links are not encrypted.
+    #[serde(default = "default_agents_listen")]
+    pub agents_listen: SocketAddr,
+    /// Threads that run frameworks' turns.
+    #[serde(default = "default_workers")]
+    pub workers: usize,
+    /// Limits by name.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// Limits of a master. The guide lists them (`docs/guide/limits.md`).
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// HTTP connections at a time.
+    pub connections_max: usize,
+    /// The head of one request (its line and headers), in bytes.
+    pub head_bytes_max: usize,
+    /// A JSON body, in bytes.
+    pub json_bytes_max: usize,
+    /// How long a request waits for its answer, in milliseconds.
+    pub request_timeout_ms: u64,
+    /// Events that wait for the core; then clients and agents wait.
+    pub events_waiting_max: usize,
+    /// Bytes of batches that wait for the registry; then the core waits.
+    pub commits_waiting_bytes_max: usize,
+    /// How long to wait before a commit is tried again that found no space, in milliseconds.
+    pub full_retry_ms: u64,
+    /// Events that are kept for `/api/v1/events`.
+    pub events_kept_max: usize,
+    /// Tasks that have ended and were handled that are kept for people.
+    pub ended_kept_max: usize,
+    /// Log lines that are kept of each framework.
+    pub log_lines_max: usize,
+    /// What one response stream may have waiting for its client, in bytes; then it is cut.
+    pub stream_bytes_max: usize,
+    /// Answers that are kept for their `Idempotency-Key`.
+    pub idempotency_kept_max: usize,
+    /// How long an agent may be without a session until it counts as silent, in milliseconds.
+    pub agent_silent_ms: u64,
+    /// How long a read of a task's output waits for its agent, in milliseconds.
+    pub output_timeout_ms: u64,
+    /// A component, in bytes.
+    pub component_bytes_max: usize,
+    /// Address space of the compiler's process, in bytes.
+    pub compile_memory_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connections_max: 1_000,
+            head_bytes_max: 64 << 10,
+            json_bytes_max: 1 << 20,
+            request_timeout_ms: 60_000,
+            events_waiting_max: 100_000,
+            commits_waiting_bytes_max: 64 << 20,
+            full_retry_ms: 500,
+            events_kept_max: 20_000,
+            ended_kept_max: 10_000,
+            log_lines_max: 5_000,
+            stream_bytes_max: 16 << 20,
+            idempotency_kept_max: 1_000,
+            agent_silent_ms: 75_000,
+            output_timeout_ms: 10_000,
+            component_bytes_max: 64 << 20,
+            compile_memory_bytes: 2 << 30,
+        }
+    }
+}
+
+fn default_listen() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, 7070).into()
+}
+
+fn default_agents_listen() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, 7071).into()
+}
+
+fn default_workers() -> usize {
+    4
+}
+
+impl Config {
+    /// A configuration with nothing but what must be said.
+    #[must_use]
+    pub fn new(data: PathBuf) -> Config {
+        Config {
+            data,
+            listen: default_listen(),
+            agents_listen: default_agents_listen(),
+            workers: default_workers(),
+            limits: Limits::default(),
+        }
+    }
+
+    /// Says which setting is wrong, before anything is done.
+    pub fn check(&self) -> Result<(), Error> {
+        let wrong = |field, problem: String| Err(Error::Config { field, problem });
+        for (field, address) in [
+            ("listen", self.listen),
+            ("agents_listen", self.agents_listen),
+        ] {
+            if !address.ip().is_loopback() {
+                return wrong(
+                    field,
+                    format!(
+                        "{address} can be reached from other machines, and tokens would cross the network unencrypted: this version listens on loopback only (127.0.0.1 or [::1]); put a tunnel or a TLS proxy in front of it"
+                    ),
+                );
+            }
+        }
+        if !(1..=256).contains(&self.workers) {
+            return wrong("workers", format!("from 1 to 256, not {}", self.workers));
+        }
+        let limits = &self.limits;
+        let least = [
+            ("limits.connections_max", limits.connections_max, 1),
+            ("limits.head_bytes_max", limits.head_bytes_max, 8 << 10),
+            ("limits.json_bytes_max", limits.json_bytes_max, 1 << 10),
+            ("limits.events_waiting_max", limits.events_waiting_max, 1),
+            (
+                "limits.component_bytes_max",
+                limits.component_bytes_max,
+                1 << 10,
+            ),
+        ];
+        if let Some((field, value, least)) =
+            least.into_iter().find(|(_, value, least)| value < least)
+        {
+            return wrong(field, format!("at least {least}, not {value}"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_is_taken_and_the_reason_is_said() {
+        let mut config = Config::new("/tmp/x".into());
+        assert!(config.check().is_ok());
+        config.listen = "[::1]:0".parse().expect("an address");
+        assert!(config.check().is_ok());
+        config.agents_listen = "0.0.0.0:7071".parse().expect("an address");
+        let error = config.check().expect_err("not loopback").to_string();
+        assert!(
+            error.contains("agents_listen") && error.contains("unencrypted"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn an_unknown_setting_is_refused_by_name() {
+        let error = toml::from_str::<Config>("data = \"/tmp/x\"\nlissten = \"127.0.0.1:1\"")
+            .expect_err("unknown");
+        assert!(error.to_string().contains("lissten"), "{error}");
+    }
+}

@@ -1,0 +1,196 @@
+//! The thread around the core: events go in, in the order in which they came; what comes out is done
+//! here or passed on. It decides nothing.
+
+use crate::committer::Saving;
+use crate::mailbox::{Ending, Mailbox};
+use crate::pending::Pending;
+use crate::sessions::Sessions;
+use crate::view::View;
+use mezzo_core::outbox::Outbox;
+use mezzo_core::{Action, Cluster, Event};
+use mezzo_proto::v1::{Acknowledge, Kill, Launch, LaunchTask, Welcome, from_master::Message};
+use mezzo_types::{BatchId, Instant, RequestId};
+use mezzo_wasm::Workers;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, SystemTime};
+
+/// Events that are stepped through before what came of them is passed on.
+const EVENTS_PER_ROUND_MAX: usize = 1_000;
+
+/// See the module.
+pub struct Driver {
+    /// The core.
+    pub cluster: Cluster,
+    /// Holds what waits for the registry.
+    pub outbox: Outbox,
+    /// What came in.
+    pub mailbox: Arc<Mailbox>,
+    /// To the committer.
+    pub batches: Sender<Saving>,
+    /// They run turns.
+    pub workers: Workers,
+    /// Those that wait for an answer.
+    pub pending: Arc<Pending>,
+    /// Agents.
+    pub sessions: Arc<Sessions>,
+    /// For soft facts.
+    pub view: Arc<View>,
+}
+
+impl Driver {
+    /// Runs until the leadership is over. Says why.
+    pub fn run(mut self) -> Ending {
+        let mut durable = BatchId(0);
+        let mut actions = Vec::new();
+        loop {
+            let mail = self.mailbox.wait(durable, self.next_wake());
+            if mail.durable > durable {
+                durable = mail.durable;
+                let ready: Vec<Action> = self.outbox.durable(durable).collect();
+                for action in ready {
+                    self.perform(action);
+                }
+            }
+            if let Some(ending) = mail.ending {
+                // Threads of the sandbox end with `self`; instances and streams with them.
+                self.pending.close();
+                self.sessions.close_all();
+                return ending;
+            }
+            let mut events = mail.events;
+            if events.is_empty() {
+                events.push_back(Event::Tick);
+            }
+            while !events.is_empty() {
+                let round = events.len().min(EVENTS_PER_ROUND_MAX);
+                for event in events.drain(..round) {
+                    self.cluster.step(now(), event, &mut actions);
+                }
+                self.dispatch(&mut actions);
+            }
+        }
+    }
+
+    fn next_wake(&self) -> Option<Duration> {
+        let at = self.cluster.next_deadline()?;
+        Some(Duration::from_millis(at.since_ms(now())))
+    }
+
+    fn dispatch(&mut self, actions: &mut Vec<Action>) {
+        for action in actions.drain(..) {
+            match action {
+                Action::Commit(batch) => {
+                    self.outbox.issued(batch.id);
+                    let saving = Saving::new(batch);
+                    self.mailbox.saving(saving.bytes);
+                    // A committer that is gone has said why.
+                    let _ = self.batches.send(saving);
+                }
+                Action::Turn(turn) => self.workers.submit(*turn),
+                Action::DropInstance(instance) => self.workers.drop_instance(instance),
+                action => {
+                    if let Some(ready) = self.outbox.push(action) {
+                        self.perform(ready);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Does what others can see.
+    fn perform(&self, action: Action) {
+        match action {
+            Action::Welcome {
+                session,
+                agent,
+                term,
+            } => {
+                self.sessions.welcomed(session, agent);
+                let welcome = Welcome {
+                    protocol: mezzo_proto::PROTOCOL,
+                    agent: agent.0,
+                    cluster: self.cluster.state().cluster.name.to_string(),
+                    term: term.0,
+                };
+                self.sessions.tell(session, Message::Welcome(welcome));
+            }
+            Action::Refuse {
+                session,
+                why,
+                again,
+            } => self.sessions.refuse(session, why, again),
+            Action::Launch {
+                session,
+                framework,
+                tasks,
+            } => {
+                let tasks = tasks.iter().map(|task| LaunchTask {
+                    run: task.run.0,
+                    framework: framework.to_string(),
+                    spec: mezzo_proto::encode_spec(&task.spec),
+                    ports: task.ports.iter().map(|p| u32::from(p.number)).collect(),
+                    group: task.group.as_deref().unwrap_or_default().to_string(),
+                });
+                let launch = Launch {
+                    term: self.cluster.state().cluster.term.0,
+                    tasks: tasks.collect(),
+                };
+                self.sessions.tell(session, Message::Launch(launch));
+            }
+            Action::Kill {
+                session,
+                run,
+                grace_ms,
+                reason,
+            } => {
+                let kill = Kill {
+                    term: self.cluster.state().cluster.term.0,
+                    run: run.0,
+                    grace_ms,
+                    reason: reason.as_str().to_string(),
+                };
+                self.sessions.tell(session, Message::Kill(kill));
+            }
+            Action::Acknowledge {
+                session,
+                run,
+                sequence,
+            } => self.sessions.tell(
+                session,
+                Message::Acknowledge(Acknowledge {
+                    run: run.0,
+                    sequence,
+                }),
+            ),
+            Action::Reply(id, answer) => {
+                let streams = matches!(&answer, mezzo_core::Answer::Web(r) if r.body.is_none());
+                if !self.pending.answer(id, answer) && streams {
+                    self.gone(id);
+                }
+            }
+            Action::Stream(write) => {
+                let (id, closes) = (write.request, write.chunk.is_none());
+                if !self.pending.write(write) && !closes {
+                    self.gone(id);
+                }
+            }
+            Action::Observe(observation) => self.view.observe(&observation),
+            Action::Commit(_) | Action::Turn(_) | Action::DropInstance(_) => {
+                unreachable!("done at once, see `dispatch`")
+            }
+        }
+    }
+
+    fn gone(&self, id: RequestId) {
+        self.mailbox.post(Event::RequestGone(id));
+    }
+}
+
+/// The wall clock; the core keeps it from going back.
+#[must_use]
+pub fn now() -> Instant {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let ms = since.map_or(0, |since| since.as_millis());
+    Instant(u64::try_from(ms).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,232 @@
+//! What people see happen: one event for each durable fact, kept for a while and in order.
+//!
+//! Owns the ring and what an event says; who reads it and in which form is the API's business.
+
+use mezzo_core::state::State;
+use mezzo_core::turn::{Fault, Task};
+use mezzo_core::{Batch, Record};
+use mezzo_types::{AgentId, BatchId, Instant, Run, Term};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::watch;
+
+/// Where an event stands: its batch, and its place in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position(pub BatchId, pub u32);
+
+impl std::fmt::Display for Position {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.0, self.1)
+    }
+}
+
+impl std::str::FromStr for Position {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Position, String> {
+        let (batch, n) = text.split_once('.').unwrap_or((text, "4294967295"));
+        let expected = || format!("{text:?} is no position: expected BATCH.N, such as 1042.0");
+        Ok(Position(
+            BatchId(batch.parse().map_err(|_| expected())?),
+            n.parse().map_err(|_| expected())?,
+        ))
+    }
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug)]
+pub struct Happening {
+    /// Where it stands.
+    pub position: Position,
+    /// When.
+    pub at: Instant,
+    /// Who is behind it.
+    pub principal: Arc<str>,
+    /// In which course, such as `turn-ended`.
+    pub cause: Arc<str>,
+    /// What.
+    pub what: What,
+}
+
+/// The kinds of event.
+#[derive(Clone, Debug)]
+pub enum What {
+    /// A task was launched or came to another state.
+    Task(Arc<str>, Arc<Task>),
+    /// Somebody asked for a task's end.
+    Kill(Arc<str>, Arc<Task>),
+    /// An agent: its name and `joined`, `silent` or `back`.
+    Agent(AgentId, String, &'static str),
+    /// A framework's name and what became of it.
+    Framework(Arc<str>, &'static str),
+    /// A framework's fault.
+    Fault(Arc<str>, Arc<Fault>),
+    /// A framework's name and how many demands it has.
+    Demands(Arc<str>, usize),
+    /// A role's weight.
+    Role(Arc<str>, u32),
+    /// A principal was changed.
+    Principal(Arc<str>),
+    /// Somebody leads.
+    Leader(Term),
+}
+
+/// What a record says to people, if anything, given the state before it (`before`) and after it.
+pub struct Before {
+    framework: Option<Arc<mezzo_core::record::FrameworkRecord>>,
+    silent: Option<bool>,
+    term: Term,
+}
+
+impl Before {
+    /// Notes what the record is about to replace.
+    #[must_use]
+    pub fn of(record: &Record, state: &State) -> Before {
+        let framework = match record {
+            Record::Framework(framework) => Some(framework.id),
+            Record::FrameworkRemoved(id) => Some(*id),
+            _ => None,
+        };
+        let framework =
+            framework.and_then(|id| Some(Arc::clone(&state.frameworks.get(&id)?.record)));
+        let silent = match record {
+            Record::Agent(agent) => state
+                .agents
+                .get(&agent.info.id)
+                .map(|known| known.record.silent_since.is_some()),
+            _ => None,
+        };
+        Before {
+            framework,
+            silent,
+            term: state.cluster.term,
+        }
+    }
+
+    /// What has happened, now that the record is applied.
+    #[must_use]
+    pub fn what(self, record: &Record, state: &State) -> Option<What> {
+        let named = |id| {
+            state
+                .frameworks
+                .get(&id)
+                .map(|f| Arc::clone(&f.record.name))
+        };
+        let task = |run: Run| {
+            let task = state.task(run)?;
+            Some((named(task.record.framework)?, Arc::clone(task)))
+        };
+        match record {
+            Record::Cluster(cluster) if cluster.term > self.term => {
+                Some(What::Leader(cluster.term))
+            }
+            Record::Cluster(_)
+            | Record::Timer(..)
+            | Record::State(..)
+            | Record::TaskForgotten(_) => None,
+            Record::Agent(agent) => {
+                let word = match (self.silent, agent.silent_since.is_some()) {
+                    (None, _) => "joined",
+                    (Some(false), true) => "silent",
+                    (Some(true), false) => "back",
+                    (Some(_), _) => "changed",
+                };
+                let identity = agent.info.facts.identity.clone();
+                Some(What::Agent(agent.info.id, identity, word))
+            }
+            Record::Role(role) => Some(What::Role(Arc::clone(&role.name), role.weight)),
+            Record::Framework(new) => {
+                let name = Arc::clone(&new.name);
+                let Some(old) = self.framework else {
+                    return Some(What::Framework(name, "installed"));
+                };
+                let word = if new.removing && !old.removing {
+                    "removing"
+                } else if new.component != old.component {
+                    "upgraded"
+                } else if new.quarantined && !old.quarantined {
+                    "quarantined"
+                } else if (!new.quarantined && old.quarantined)
+                    || (!new.web_closed && old.web_closed)
+                {
+                    "resumed"
+                } else if new.last_fault != old.last_fault
+                    && let Some(fault) = &new.last_fault
+                {
+                    return Some(What::Fault(name, Arc::clone(fault)));
+                } else {
+                    "changed"
+                };
+                Some(What::Framework(name, word))
+            }
+            Record::FrameworkRemoved(_) => self
+                .framework
+                .map(|old| What::Framework(Arc::clone(&old.name), "removed")),
+            Record::Demands(id, demands) => Some(What::Demands(named(*id)?, demands.len())),
+            Record::Task(record) => task(record.run).map(|(name, task)| What::Task(name, task)),
+            // A status that is only marked as handled is no news.
+            Record::Status(_, status) if status.handled && status.sequence > 0 => None,
+            Record::Status(run, _) => task(*run).map(|(name, task)| What::Task(name, task)),
+            Record::Kill(run, _) => task(*run).map(|(name, task)| What::Kill(name, task)),
+            Record::Principal(name, _) => Some(What::Principal(Arc::clone(name))),
+        }
+    }
+}
+
+/// The newest events. Writers never wait for readers.
+#[derive(Debug)]
+pub struct Events {
+    ring: Mutex<VecDeque<Happening>>,
+    kept_max: usize,
+    newest: watch::Sender<BatchId>,
+}
+
+impl Events {
+    /// An empty ring.
+    #[must_use]
+    pub fn new(kept_max: usize) -> Events {
+        Events {
+            ring: Mutex::default(),
+            kept_max,
+            newest: watch::Sender::new(BatchId(0)),
+        }
+    }
+
+    /// Adds what a batch brought, and wakes readers.
+    pub fn add(&self, batch: &Batch, whats: impl Iterator<Item = What>) {
+        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        for (n, what) in (0..).zip(whats) {
+            ring.push_back(Happening {
+                position: Position(batch.id, n),
+                at: batch.header.at,
+                principal: Arc::clone(&batch.header.principal),
+                cause: Arc::clone(&batch.header.cause),
+                what,
+            });
+        }
+        while ring.len() > self.kept_max {
+            ring.pop_front();
+        }
+        drop(ring);
+        self.newest.send_replace(batch.id);
+    }
+
+    /// Changes whenever there may be more to read.
+    #[must_use]
+    pub fn newest(&self) -> watch::Receiver<BatchId> {
+        self.newest.subscribe()
+    }
+
+    /// At most `limit` events behind `after`, oldest first, and whether some before them are missing.
+    #[must_use]
+    pub fn after(&self, after: Position, limit: usize) -> (Vec<Happening>, bool) {
+        let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = ring.partition_point(|event| event.position <= after);
+        // The one right before is known, or the ring still begins with the first batch it ever saw.
+        let whole = at > 0
+            || ring
+                .front()
+                .is_none_or(|first| first.position.0.0 <= after.0.0 + 1);
+        (ring.range(at..).take(limit).cloned().collect(), !whole)
+    }
+}
