@@ -14,7 +14,10 @@ pub struct Malformed {
 }
 
 fn malformed(what: &'static str) -> impl FnOnce(&dyn std::fmt::Display) -> Malformed {
-    move |problem| Malformed { what, problem: problem.to_string() }
+    move |problem| Malformed {
+        what,
+        problem: problem.to_string(),
+    }
 }
 
 /// The text of `Hello.facts`.

@@ -7,13 +7,17 @@
 mod convert;
 
 /// Made from `proto/agent.proto`.
-#[expect(missing_docs, clippy::all, reason = "generated; the documentation stands in the .proto file")]
+#[expect(
+    missing_docs,
+    clippy::all,
+    reason = "generated; the documentation stands in the .proto file"
+)]
 pub mod v1 {
     tonic::include_proto!("mezzo.agent.v1");
 }
 
 pub use convert::{
-    decode_facts, decode_spec, decode_status, encode_facts, encode_spec, encode_status, Malformed,
+    Malformed, decode_facts, decode_spec, decode_status, encode_facts, encode_spec, encode_status,
 };
 
 /// Told first by both sides. Compatible changes do not raise it.

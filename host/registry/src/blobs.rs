@@ -50,7 +50,11 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
 }
 
 /// Copies with a limit while hashing.
-fn copy(from: &mut dyn Read, to: &mut dyn Write, size_max: u64) -> Result<([u8; 32], u64), CopyError> {
+fn copy(
+    from: &mut dyn Read,
+    to: &mut dyn Write,
+    size_max: u64,
+) -> Result<([u8; 32], u64), CopyError> {
     let mut hasher = Sha256::new();
     let mut size = 0_u64;
     let mut buffer = vec![0; 64 << 10];
@@ -93,14 +97,22 @@ impl FileBlobs {
                 std::fs::remove_file(entry.path()).map_err(io)?;
             }
         }
-        Ok(FileBlobs { folder: folder.to_path_buf(), uploads: Default::default() })
+        Ok(FileBlobs {
+            folder: folder.to_path_buf(),
+            uploads: Default::default(),
+        })
     }
 
     fn path(&self, digest: &[u8; 32]) -> PathBuf {
         self.folder.join(hex(digest))
     }
 
-    fn put_at(&self, temporary: &Path, from: &mut dyn Read, size_max: u64) -> Result<([u8; 32], u64), BlobError> {
+    fn put_at(
+        &self,
+        temporary: &Path,
+        from: &mut dyn Read,
+        size_max: u64,
+    ) -> Result<([u8; 32], u64), BlobError> {
         let io = |e| BlobError::Io(temporary.to_path_buf(), e);
         let mut file = File::create(temporary).map_err(io)?;
         let (digest, size) = copy(from, &mut file, size_max).map_err(|e| match e {
@@ -109,15 +121,21 @@ impl FileBlobs {
         })?;
         file.sync_all().map_err(io)?;
         std::fs::rename(temporary, self.path(&digest)).map_err(io)?;
-        File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(io)?;
+        File::open(&self.folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(io)?;
         Ok((digest, size))
     }
 }
 
 impl Blobs for FileBlobs {
     fn put(&self, from: &mut dyn Read, size_max: u64) -> Result<([u8; 32], u64), BlobError> {
-        let number = self.uploads.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let temporary = self.folder.join(format!("upload-{}-{number}", std::process::id()));
+        let number = self
+            .uploads
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let temporary = self
+            .folder
+            .join(format!("upload-{}-{number}", std::process::id()));
         let result = self.put_at(&temporary, from, size_max);
         if result.is_err() {
             let _ = std::fs::remove_file(&temporary);
@@ -169,20 +187,36 @@ impl Blobs for MemoryBlobs {
             CopyError::TooLarge => BlobError::TooLarge(size_max),
             CopyError::Io(e) => BlobError::Io(PathBuf::new(), e),
         })?;
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, bytes);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(digest, bytes);
         Ok((digest, size))
     }
 
     fn get(&self, digest: &[u8; 32]) -> Result<Option<Vec<u8>>, BlobError> {
-        Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned())
+        Ok(self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(digest)
+            .cloned())
     }
 
     fn list(&self) -> Result<Vec<([u8; 32], u64)>, BlobError> {
         let blobs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(blobs.iter().map(|(digest, bytes)| (*digest, bytes.len() as u64)).collect())
+        Ok(blobs
+            .iter()
+            .map(|(digest, bytes)| (*digest, bytes.len() as u64))
+            .collect())
     }
 
     fn delete(&self, digest: &[u8; 32]) -> Result<bool, BlobError> {
-        Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(digest).is_some())
+        Ok(self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(digest)
+            .is_some())
     }
 }

@@ -32,7 +32,11 @@ pub struct EmbeddedLimits {
 
 impl Default for EmbeddedLimits {
     fn default() -> EmbeddedLimits {
-        EmbeddedLimits { batch_bytes_max: 256 << 20, log_entries_max: 100_000, cache_bytes: 16 << 20 }
+        EmbeddedLimits {
+            batch_bytes_max: 256 << 20,
+            log_entries_max: 100_000,
+            cache_bytes: 16 << 20,
+        }
     }
 }
 
@@ -51,7 +55,12 @@ impl Embedded {
     pub fn open(folder: &Path, limits: EmbeddedLimits) -> Result<Embedded, LoadError> {
         let folder = Folder::open(folder)?;
         let (database, version) = open_database(&folder, limits)?;
-        Ok(Embedded { folder, limits, database: Some(database), version })
+        Ok(Embedded {
+            folder,
+            limits,
+            database: Some(database),
+            version,
+        })
     }
 
     /// Opens again after the library has given up on a failed write.
@@ -60,15 +69,22 @@ impl Embedded {
             let (database, version) = open_database(&self.folder, self.limits)?;
             (self.database, self.version) = (Some(database), version);
         }
-        self.database.as_ref().ok_or_else(|| self.corrupt("it could not be opened again"))
+        self.database
+            .as_ref()
+            .ok_or_else(|| self.corrupt("it could not be opened again"))
     }
 
     fn corrupt(&self, problem: impl std::fmt::Display) -> LoadError {
-        LoadError::Corrupt { path: self.folder.records(), problem: problem.to_string() }
+        LoadError::Corrupt {
+            path: self.folder.records(),
+            problem: problem.to_string(),
+        }
     }
 
     fn write(&mut self, batches: &[Batch]) -> Result<Version, redb::Error> {
-        let Some(database) = self.database.as_ref() else { return Err(redb::Error::DatabaseClosed) };
+        let Some(database) = self.database.as_ref() else {
+            return Err(redb::Error::DatabaseClosed);
+        };
         let transaction = database.begin_write()?;
         let mut version = self.version;
         {
@@ -107,21 +123,41 @@ impl Registry for Embedded {
     fn load(&mut self, each: &mut dyn FnMut(&[u8], &[u8])) -> Result<Version, LoadError> {
         let path = self.folder.records();
         let database = self.reopen()?;
-        let corrupt = |e: redb::Error| LoadError::Corrupt { path: path.clone(), problem: e.to_string() };
-        read_all(database, each).map_err(corrupt)?.map_err(|problem| LoadError::Corrupt { path: path.clone(), problem })?;
+        let corrupt = |e: redb::Error| LoadError::Corrupt {
+            path: path.clone(),
+            problem: e.to_string(),
+        };
+        read_all(database, each)
+            .map_err(corrupt)?
+            .map_err(|problem| LoadError::Corrupt {
+                path: path.clone(),
+                problem,
+            })?;
         Ok(self.version)
     }
 
     fn commit(&mut self, expected: Version, batches: &[Batch]) -> Result<Version, CommitError> {
         let bytes = batches.iter().map(size).sum();
         if bytes > self.limits.batch_bytes_max {
-            return Err(CommitError::TooLarge { limit: self.limits.batch_bytes_max, bytes });
+            return Err(CommitError::TooLarge {
+                limit: self.limits.batch_bytes_max,
+                bytes,
+            });
         }
         if self.database.is_none() {
-            self.reopen().map_err(|e| if is_full(&e) { CommitError::Full(e.to_string()) } else { CommitError::Unknown(e.to_string()) })?;
+            self.reopen().map_err(|e| {
+                if is_full(&e) {
+                    CommitError::Full(e.to_string())
+                } else {
+                    CommitError::Unknown(e.to_string())
+                }
+            })?;
         }
         if self.version != expected {
-            return Err(CommitError::Conflict { expected, found: self.version });
+            return Err(CommitError::Conflict {
+                expected,
+                found: self.version,
+            });
         }
         let error = match self.write(batches) {
             Ok(version) => {
@@ -135,8 +171,12 @@ impl Registry for Embedded {
         let wanted = expected + batches.len() as Version;
         match self.reopen().map(|_| ()) {
             Ok(()) if self.version == wanted => Ok(wanted),
-            Ok(()) if self.version == expected && is_full_write(&error) => Err(CommitError::Full(error.to_string())),
-            Err(again) if is_full_write(&error) && is_full(&again) => Err(CommitError::Full(error.to_string())),
+            Ok(()) if self.version == expected && is_full_write(&error) => {
+                Err(CommitError::Full(error.to_string()))
+            }
+            Err(again) if is_full_write(&error) && is_full(&again) => {
+                Err(CommitError::Full(error.to_string()))
+            }
             _ => Err(CommitError::Unknown(error.to_string())),
         }
     }
@@ -144,7 +184,10 @@ impl Registry for Embedded {
     fn log(&mut self, after: Version, limit: usize) -> Result<Vec<(Version, Vec<u8>)>, LoadError> {
         let path = self.folder.records();
         let database = self.reopen()?;
-        let corrupt = |e: redb::Error| LoadError::Corrupt { path: path.clone(), problem: e.to_string() };
+        let corrupt = |e: redb::Error| LoadError::Corrupt {
+            path: path.clone(),
+            problem: e.to_string(),
+        };
         read_log(database, after, limit).map_err(corrupt)
     }
 
@@ -155,16 +198,25 @@ impl Registry for Embedded {
 }
 
 fn size(batch: &Batch) -> usize {
-    let writes = batch.writes.iter().map(|write| write.key.len() + write.value.as_ref().map_or(0, Vec::len));
+    let writes = batch
+        .writes
+        .iter()
+        .map(|write| write.key.len() + write.value.as_ref().map_or(0, Vec::len));
     batch.header.len() + writes.sum::<usize>()
 }
 
 /// Opens the file behind a guard that keeps every write in memory until all pages, checksums and
 /// values have been read and found good.
-fn open_database(folder: &Folder, limits: EmbeddedLimits) -> Result<(Database, Version), LoadError> {
+fn open_database(
+    folder: &Folder,
+    limits: EmbeddedLimits,
+) -> Result<(Database, Version), LoadError> {
     let path = folder.records();
     let (file, guard) = GuardedFile::open(&path)?;
-    let corrupt = |problem: String| LoadError::Corrupt { path: path.clone(), problem };
+    let corrupt = |problem: String| LoadError::Corrupt {
+        path: path.clone(),
+        problem,
+    };
     let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         let database = Database::builder()
             .set_cache_size(limits.cache_bytes)
@@ -178,7 +230,9 @@ fn open_database(folder: &Folder, limits: EmbeddedLimits) -> Result<(Database, V
     }));
     match opened {
         Ok(Ok(opened)) => {
-            guard.release().map_err(|source| LoadError::Io { path, source })?;
+            guard
+                .release()
+                .map_err(|source| LoadError::Io { path, source })?;
             Ok(opened)
         }
         Ok(Err(problem)) => Err(corrupt(problem)),
@@ -186,7 +240,10 @@ fn open_database(folder: &Folder, limits: EmbeddedLimits) -> Result<(Database, V
     }
 }
 
-fn read_all(database: &Database, each: &mut dyn FnMut(&[u8], &[u8])) -> Result<Result<(), String>, redb::Error> {
+fn read_all(
+    database: &Database,
+    each: &mut dyn FnMut(&[u8], &[u8]),
+) -> Result<Result<(), String>, redb::Error> {
     let transaction = database.begin_read()?;
     let table = match transaction.open_table(RECORDS) {
         Ok(table) => table,
@@ -197,7 +254,12 @@ fn read_all(database: &Database, each: &mut dyn FnMut(&[u8], &[u8])) -> Result<R
         let (key, sealed) = entry?;
         match unseal(key.value(), sealed.value()) {
             Some(value) => each(key.value(), value),
-            None => return Ok(Err(format!("the value of key {:?} has a wrong checksum", String::from_utf8_lossy(key.value())))),
+            None => {
+                return Ok(Err(format!(
+                    "the value of key {:?} has a wrong checksum",
+                    String::from_utf8_lossy(key.value())
+                )));
+            }
         }
     }
     Ok(Ok(()))
@@ -212,7 +274,11 @@ fn read_log_end(database: &Database) -> Result<Version, redb::Error> {
     }
 }
 
-fn read_log(database: &Database, after: Version, limit: usize) -> Result<Vec<(Version, Vec<u8>)>, redb::Error> {
+fn read_log(
+    database: &Database,
+    after: Version,
+    limit: usize,
+) -> Result<Vec<(Version, Vec<u8>)>, redb::Error> {
     let transaction = database.begin_read()?;
     let log = match transaction.open_table(LOG) {
         Ok(log) => log,
@@ -223,7 +289,12 @@ fn read_log(database: &Database, after: Version, limit: usize) -> Result<Vec<(Ve
     for entry in log.range(after.saturating_add(1)..)?.take(limit) {
         let (version, sealed) = entry?;
         let header = unseal(&version.value().to_be_bytes(), sealed.value());
-        let damaged = || redb::Error::Corrupted(format!("the header of batch {} has a wrong checksum", version.value()));
+        let damaged = || {
+            redb::Error::Corrupted(format!(
+                "the header of batch {} has a wrong checksum",
+                version.value()
+            ))
+        };
         headers.push((version.value(), header.ok_or_else(damaged)?.to_vec()));
     }
     Ok(headers)

@@ -58,7 +58,9 @@ pub trait Registry: Send {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The files belong to something else.
-    #[error("{path}: not a Mezzo registry ({problem}); choose another data folder, it was left as it is")]
+    #[error(
+        "{path}: not a Mezzo registry ({problem}); choose another data folder, it was left as it is"
+    )]
     Foreign {
         /// Where.
         path: PathBuf,
@@ -66,7 +68,9 @@ pub enum LoadError {
         problem: String,
     },
     /// Written by a newer Mezzo.
-    #[error("{path}: the registry has format {found}, this version reads up to {known}; use the Mezzo that wrote it, or a newer one")]
+    #[error(
+        "{path}: the registry has format {found}, this version reads up to {known}; use the Mezzo that wrote it, or a newer one"
+    )]
     Newer {
         /// Where.
         path: PathBuf,
@@ -76,7 +80,9 @@ pub enum LoadError {
         known: u32,
     },
     /// Bytes have changed, or are missing.
-    #[error("{path}: the registry is damaged ({problem}); it was left as it is: restore a backup of the data folder")]
+    #[error(
+        "{path}: the registry is damaged ({problem}); it was left as it is: restore a backup of the data folder"
+    )]
     Corrupt {
         /// Where.
         path: PathBuf,

@@ -51,7 +51,10 @@ impl Registry for Memory {
     fn log(&mut self, after: Version, limit: usize) -> Result<Vec<(Version, Vec<u8>)>, LoadError> {
         let contents = self.contents();
         let numbered = (1..).zip(contents.headers.iter().cloned());
-        Ok(numbered.filter(|(version, _)| *version > after).take(limit).collect())
+        Ok(numbered
+            .filter(|(version, _)| *version > after)
+            .take(limit)
+            .collect())
     }
 
     fn close(self: Box<Self>) -> Result<(), LoadError> {

@@ -18,9 +18,15 @@ fn commit_for_ever(path: &Path) {
     let mut out = std::io::stdout();
     loop {
         let value = vec![version as u8; 300];
-        let writes = (0..50).map(|i| put(&format!("k/{version:08}/{i}"), &value)).collect();
-        version = registry.commit(version, &[batch(writes)]).expect("it commits");
-        writeln!(out, "{version}").and_then(|()| out.flush()).expect("the parent listens");
+        let writes = (0..50)
+            .map(|i| put(&format!("k/{version:08}/{i}"), &value))
+            .collect();
+        version = registry
+            .commit(version, &[batch(writes)])
+            .expect("it commits");
+        writeln!(out, "{version}")
+            .and_then(|()| out.flush())
+            .expect("the parent listens");
     }
 }
 
@@ -33,21 +39,37 @@ fn nothing_acknowledged_is_lost_by_kill_9() {
     let path = folder.path().join("registry");
     for round in 1..=12_u64 {
         let mut child = Command::new(std::env::current_exe().expect("a path"))
-            .args(["nothing_acknowledged_is_lost_by_kill_9", "--exact", "--nocapture"])
+            .args([
+                "nothing_acknowledged_is_lost_by_kill_9",
+                "--exact",
+                "--nocapture",
+            ])
             .env("MEZZO_TEST_COMMIT_IN", &path)
             .stdout(Stdio::piped())
             .spawn()
             .expect("the child starts");
         let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-        let numbers = lines.map_while(Result::ok).filter_map(|line| line.trim().parse::<u64>().ok());
+        let numbers = lines
+            .map_while(Result::ok)
+            .filter_map(|line| line.trim().parse::<u64>().ok());
         // A different moment each time: after some commits, while the next is under way.
-        let acknowledged = numbers.take(3 + (round as usize * 5) % 17).last().expect("it committed");
+        let acknowledged = numbers
+            .take(3 + (round as usize * 5) % 17)
+            .last()
+            .expect("it committed");
         child.kill().expect("kill -9");
         child.wait().expect("it is gone");
         let mut registry = open(&path);
         let (version, live) = contents(&mut registry);
-        assert!(version >= acknowledged, "round {round}: {acknowledged} was acknowledged, {version} is there");
-        assert_eq!(live.len() as u64, version * 50, "each batch is there as a whole");
+        assert!(
+            version >= acknowledged,
+            "round {round}: {acknowledged} was acknowledged, {version} is there"
+        );
+        assert_eq!(
+            live.len() as u64,
+            version * 50,
+            "each batch is there as a whole"
+        );
     }
 }
 
@@ -69,7 +91,10 @@ fn in_small_file_system(test: &str) -> bool {
         .arg(test)
         .status()
         .expect("`unshare` (util-linux) is needed to make a small file system");
-    assert!(status.success(), "in the small file system: {status}; it needs root, or user namespaces switched on");
+    assert!(
+        status.success(),
+        "in the small file system: {status}; it needs root, or user namespaces switched on"
+    );
     false
 }
 
@@ -82,11 +107,16 @@ fn a_full_disk_refuses_and_then_goes_on() {
     let folder = Path::new(&folder);
     let ballast = folder.join("ballast");
     let mut registry = open(&folder.join("registry"));
-    let mut version = registry.commit(0, &[batch(vec![put("first", b"1")])]).expect("there is room");
+    let mut version = registry
+        .commit(0, &[batch(vec![put("first", b"1")])])
+        .expect("there is room");
     std::fs::write(&ballast, vec![0; 2 << 20]).expect("there is room");
     let mut refused = 0;
     for i in 0..200 {
-        match registry.commit(version, &[batch(vec![put(&format!("{i}"), &vec![1; 100_000])])]) {
+        match registry.commit(
+            version,
+            &[batch(vec![put(&format!("{i}"), &vec![1; 100_000])])],
+        ) {
             Ok(new) => version = new,
             Err(CommitError::Full(_)) => {
                 refused += 1;
@@ -102,10 +132,16 @@ fn a_full_disk_refuses_and_then_goes_on() {
     assert_eq!(refused, 3, "the disk was never full");
     let before = contents(&mut registry);
     std::fs::remove_file(&ballast).expect("room is made");
-    version = registry.commit(version, &[batch(vec![put("after", b"2")])]).expect("it goes on by itself");
+    version = registry
+        .commit(version, &[batch(vec![put("after", b"2")])])
+        .expect("it goes on by itself");
     let after = contents(&mut registry);
     assert_eq!(after.0, version);
     assert_eq!(after.1.len(), before.1.len() + 1);
     drop(registry);
-    assert_eq!(contents(&mut open(&folder.join("registry"))), after, "all of it is there after a restart");
+    assert_eq!(
+        contents(&mut open(&folder.join("registry"))),
+        after,
+        "all of it is there after a restart"
+    );
 }

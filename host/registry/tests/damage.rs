@@ -13,8 +13,12 @@ fn filled() -> (tempfile::TempDir, PathBuf) {
     let path = folder.path().join("registry");
     let mut registry = open(&path).expect("it opens");
     for version in 0..20 {
-        let writes = (0..50).map(|i| put(&format!("key/{version}/{i}"), &[version as u8; 100])).collect();
-        registry.commit(version, &[batch(writes)]).expect("it commits");
+        let writes = (0..50)
+            .map(|i| put(&format!("key/{version}/{i}"), &[version as u8; 100]))
+            .collect();
+        registry
+            .commit(version, &[batch(writes)])
+            .expect("it commits");
     }
     (folder, path)
 }
@@ -24,7 +28,10 @@ fn a_second_process_is_refused() {
     let (_folder, path) = filled();
     let first = open(&path).expect("it opens");
     let error = open(&path).expect_err("it is in use");
-    assert!(matches!(&error, LoadError::InUse { pid, .. } if *pid == std::process::id().to_string()), "{error}");
+    assert!(
+        matches!(&error, LoadError::InUse { pid, .. } if *pid == std::process::id().to_string()),
+        "{error}"
+    );
     drop(first);
     open(&path).expect("it is free again");
 }
@@ -34,7 +41,12 @@ fn a_newer_format_is_refused_by_its_number() {
     let (_folder, path) = filled();
     std::fs::write(path.join("FORMAT"), "mezzo registry, format 2\n").expect("writable");
     let error = open(&path).expect_err("it is newer");
-    assert!(error.to_string().contains("format 2, this version reads up to 1"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("format 2, this version reads up to 1"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -43,7 +55,10 @@ fn a_foreign_folder_is_left_alone() {
     std::fs::write(folder.path().join("holiday.txt"), "sea").expect("writable");
     let error = open(folder.path()).expect_err("it is not ours");
     assert!(matches!(error, LoadError::Foreign { .. }), "{error}");
-    let names: Vec<_> = std::fs::read_dir(folder.path()).expect("readable").map(|e| e.expect("an entry").file_name()).collect();
+    let names: Vec<_> = std::fs::read_dir(folder.path())
+        .expect("readable")
+        .map(|e| e.expect("an entry").file_name())
+        .collect();
     assert_eq!(names, ["holiday.txt"], "nothing was added");
 }
 
@@ -66,12 +81,18 @@ fn damage(change: impl FnOnce(&mut Vec<u8>)) -> bool {
     std::fs::write(&file, &bytes).expect("writable");
     match open(&path) {
         Ok(mut registry) => {
-            assert!(contents(&mut registry) == good, "wrong data was taken for good");
+            assert!(
+                contents(&mut registry) == good,
+                "wrong data was taken for good"
+            );
             false
         }
         Err(error) => {
             assert!(matches!(error, LoadError::Corrupt { .. }), "{error}");
-            assert!(std::fs::read(&file).expect("readable") == bytes, "a refused file was altered");
+            assert!(
+                std::fs::read(&file).expect("readable") == bytes,
+                "a refused file was altered"
+            );
             true
         }
     }
@@ -82,7 +103,10 @@ fn truncated_files_are_refused() {
     for part in [1, 9, 320, 4_096, 30_000] {
         assert!(damage(|bytes| bytes.truncate(part)), "cut to {part} bytes");
     }
-    assert!(damage(|bytes| bytes.truncate(bytes.len() / 2)), "cut to half");
+    assert!(
+        damage(|bytes| bytes.truncate(bytes.len() / 2)),
+        "cut to half"
+    );
 }
 
 #[test]

@@ -26,22 +26,44 @@ fn embedded() {
 #[test]
 fn a_commit_may_be_as_large_as_the_limit_and_no_larger() {
     let folder = tempfile::tempdir().expect("a folder");
-    let limits = EmbeddedLimits { batch_bytes_max: 107, ..EmbeddedLimits::default() };
+    let limits = EmbeddedLimits {
+        batch_bytes_max: 107,
+        ..EmbeddedLimits::default()
+    };
     let mut registry = Embedded::open(folder.path(), limits).expect("it opens");
-    let error = registry.commit(0, &[batch(vec![put("k", &[0; 101])])]).expect_err("108 bytes");
-    assert!(error.to_string().contains("batch-bytes-max: at most 107 bytes"), "{error}");
-    registry.commit(0, &[batch(vec![put("k", &[0; 100])])]).expect("107 bytes");
+    let error = registry
+        .commit(0, &[batch(vec![put("k", &[0; 101])])])
+        .expect_err("108 bytes");
+    assert!(
+        error
+            .to_string()
+            .contains("batch-bytes-max: at most 107 bytes"),
+        "{error}"
+    );
+    registry
+        .commit(0, &[batch(vec![put("k", &[0; 100])])])
+        .expect("107 bytes");
 }
 
 #[test]
 fn the_log_forgets_the_oldest() {
     let folder = tempfile::tempdir().expect("a folder");
-    let limits = EmbeddedLimits { log_entries_max: 3, ..EmbeddedLimits::default() };
+    let limits = EmbeddedLimits {
+        log_entries_max: 3,
+        ..EmbeddedLimits::default()
+    };
     let mut registry = Embedded::open(folder.path(), limits).expect("it opens");
     for version in 0..10 {
-        registry.commit(version, &[batch(vec![])]).expect("it commits");
+        registry
+            .commit(version, &[batch(vec![])])
+            .expect("it commits");
     }
-    let kept: Vec<u64> = registry.log(0, 100).expect("readable").into_iter().map(|(version, _)| version).collect();
+    let kept: Vec<u64> = registry
+        .log(0, 100)
+        .expect("readable")
+        .into_iter()
+        .map(|(version, _)| version)
+        .collect();
     assert_eq!(kept, [8, 9, 10]);
 }
 

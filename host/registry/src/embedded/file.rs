@@ -41,19 +41,37 @@ struct Overlay {
 impl GuardedFile {
     /// Opens a file that is empty or begins as the library's files do.
     pub fn open(path: &Path) -> Result<(GuardedFile, Guard), LoadError> {
-        let io = |source| LoadError::Io { path: path.to_path_buf(), source };
-        let file = OpenOptions::new().read(true).write(true).open(path).map_err(io)?;
+        let io = |source| LoadError::Io {
+            path: path.to_path_buf(),
+            source,
+        };
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path)
+            .map_err(io)?;
         let len = file.metadata().map_err(io)?.len();
         if len > 0 {
             let mut first = [0; MAGIC.len()];
             let read = file.read_at(&mut first, 0).map_err(io)?;
             if read < MAGIC.len() || first != MAGIC {
                 let problem = "the file does not begin as it should".to_string();
-                return Err(LoadError::Corrupt { path: path.to_path_buf(), problem });
+                return Err(LoadError::Corrupt {
+                    path: path.to_path_buf(),
+                    problem,
+                });
             }
         }
-        let overlay = Mutex::new(Overlay { len, kept: len, writes: BTreeMap::new() });
-        let inner = Arc::new(Inner { file, released: AtomicBool::new(false), overlay });
+        let overlay = Mutex::new(Overlay {
+            len,
+            kept: len,
+            writes: BTreeMap::new(),
+        });
+        let inner = Arc::new(Inner {
+            file,
+            released: AtomicBool::new(false),
+            overlay,
+        });
         Ok((GuardedFile(Arc::clone(&inner)), Guard(inner)))
     }
 }
@@ -93,7 +111,10 @@ impl Overlay {
     fn read(&self, file: &File, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
         let end = offset + out.len() as u64;
         if end > self.len {
-            return Err(Error::new(ErrorKind::UnexpectedEof, "read behind the end of the file"));
+            return Err(Error::new(
+                ErrorKind::UnexpectedEof,
+                "read behind the end of the file",
+            ));
         }
         out.fill(0);
         let stored = usize::try_from(self.kept.clamp(offset, end) - offset).unwrap_or(0);
@@ -101,7 +122,11 @@ impl Overlay {
             file.read_exact_at(out, offset)?;
         }
         // Writes do not overlap, so at most one begins before `offset` and reaches into it.
-        let first = self.writes.range(..=offset).next_back().map_or(offset, |(at, _)| *at);
+        let first = self
+            .writes
+            .range(..=offset)
+            .next_back()
+            .map_or(offset, |(at, _)| *at);
         for (at, bytes) in self.writes.range(first..end) {
             let (from, to) = (offset.max(*at), end.min(at + bytes.len() as u64));
             if from < to {
@@ -119,17 +144,27 @@ impl Overlay {
     fn write(&mut self, offset: u64, data: &[u8]) {
         let end = offset + data.len() as u64;
         // What it covers is taken out; what sticks out on either side stays.
-        let first = self.writes.range(..=offset).next_back().map_or(offset, |(at, _)| *at);
+        let first = self
+            .writes
+            .range(..=offset)
+            .next_back()
+            .map_or(offset, |(at, _)| *at);
         let touched: Vec<u64> = self.writes.range(first..end).map(|(at, _)| *at).collect();
         for at in touched {
-            let Some(bytes) = self.writes.remove(&at) else { continue };
+            let Some(bytes) = self.writes.remove(&at) else {
+                continue;
+            };
             let old_end = at + bytes.len() as u64;
-            let before = usize::try_from(offset.saturating_sub(at)).unwrap_or(usize::MAX).min(bytes.len());
+            let before = usize::try_from(offset.saturating_sub(at))
+                .unwrap_or(usize::MAX)
+                .min(bytes.len());
             if before > 0 {
                 self.writes.insert(at, bytes[..before].to_vec());
             }
             if old_end > end {
-                let after = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX).min(bytes.len());
+                let after = usize::try_from(end.saturating_sub(at))
+                    .unwrap_or(usize::MAX)
+                    .min(bytes.len());
                 self.writes.insert(end.max(at), bytes[after..].to_vec());
             }
         }
@@ -139,7 +174,11 @@ impl Overlay {
 
 impl StorageBackend for GuardedFile {
     fn len(&self) -> Result<u64, Error> {
-        if self.0.released() { Ok(self.0.file.metadata()?.len()) } else { Ok(self.0.overlay().len) }
+        if self.0.released() {
+            Ok(self.0.file.metadata()?.len())
+        } else {
+            Ok(self.0.overlay().len)
+        }
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), Error> {
@@ -166,7 +205,11 @@ impl StorageBackend for GuardedFile {
     }
 
     fn sync_data(&self) -> Result<(), Error> {
-        if self.0.released() { self.0.file.sync_data() } else { Ok(()) }
+        if self.0.released() {
+            self.0.file.sync_data()
+        } else {
+            Ok(())
+        }
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> Result<(), Error> {

@@ -21,7 +21,10 @@ impl Folder {
     /// Checks what is there before anything is written; makes a new one only of an absent or empty
     /// folder.
     pub fn open(path: &Path) -> Result<Folder, LoadError> {
-        let io = |source| LoadError::Io { path: path.to_path_buf(), source };
+        let io = |source| LoadError::Io {
+            path: path.to_path_buf(),
+            source,
+        };
         let header = path.join("FORMAT");
         let known = match std::fs::read_to_string(&header) {
             Ok(text) => {
@@ -33,19 +36,33 @@ impl Folder {
                 false
             }
             Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
-                return Err(LoadError::Foreign { path: header, problem: "its FORMAT file is no text".into() });
+                return Err(LoadError::Foreign {
+                    path: header,
+                    problem: "its FORMAT file is no text".into(),
+                });
             }
-            Err(source) => return Err(LoadError::Io { path: header, source }),
+            Err(source) => {
+                return Err(LoadError::Io {
+                    path: header,
+                    source,
+                });
+            }
         };
         if known && !records_file(path).exists() {
-            return Err(LoadError::Corrupt { path: records_file(path), problem: "the file is missing".into() });
+            return Err(LoadError::Corrupt {
+                path: records_file(path),
+                problem: "the file is missing".into(),
+            });
         }
         std::fs::create_dir_all(path).map_err(io)?;
         let lock = lock(path)?;
         if !known {
             create(path).map_err(io)?;
         }
-        Ok(Folder { path: path.to_path_buf(), _lock: lock })
+        Ok(Folder {
+            path: path.to_path_buf(),
+            _lock: lock,
+        })
     }
 
     /// The library's file.
@@ -55,12 +72,19 @@ impl Folder {
 }
 
 fn check_header(path: &Path, text: &str) -> Result<(), LoadError> {
-    let found = text.strip_prefix(MAGIC).and_then(|rest| rest.trim_end().parse::<u32>().ok());
+    let found = text
+        .strip_prefix(MAGIC)
+        .and_then(|rest| rest.trim_end().parse::<u32>().ok());
     match found {
-        Some(found) if found > FORMAT => Err(LoadError::Newer { path: path.to_path_buf(), found, known: FORMAT }),
-        Some(0) | None => {
-            Err(LoadError::Foreign { path: path.join("FORMAT"), problem: "its FORMAT file is not ours".into() })
-        }
+        Some(found) if found > FORMAT => Err(LoadError::Newer {
+            path: path.to_path_buf(),
+            found,
+            known: FORMAT,
+        }),
+        Some(0) | None => Err(LoadError::Foreign {
+            path: path.join("FORMAT"),
+            problem: "its FORMAT file is not ours".into(),
+        }),
         Some(_) => Ok(()),
     }
 }
@@ -70,10 +94,18 @@ fn check_empty(path: &Path) -> Result<(), LoadError> {
     let entries = match std::fs::read_dir(path) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(source) => return Err(LoadError::Io { path: path.to_path_buf(), source }),
+        Err(source) => {
+            return Err(LoadError::Io {
+                path: path.to_path_buf(),
+                source,
+            });
+        }
     };
     for entry in entries {
-        let entry = entry.map_err(|source| LoadError::Io { path: path.to_path_buf(), source })?;
+        let entry = entry.map_err(|source| LoadError::Io {
+            path: path.to_path_buf(),
+            source,
+        })?;
         let empty = entry.metadata().is_ok_and(|meta| meta.len() == 0);
         let ours = match entry.file_name().to_str() {
             Some("LOCK" | "FORMAT.new") => true,
@@ -82,7 +114,10 @@ fn check_empty(path: &Path) -> Result<(), LoadError> {
         };
         if !ours {
             let problem = format!("it holds {:?} and no FORMAT file", entry.file_name());
-            return Err(LoadError::Foreign { path: path.to_path_buf(), problem });
+            return Err(LoadError::Foreign {
+                path: path.to_path_buf(),
+                problem,
+            });
         }
     }
     Ok(())
@@ -90,7 +125,11 @@ fn check_empty(path: &Path) -> Result<(), LoadError> {
 
 /// The empty file first, the header last: a header says that the file is there.
 fn create(path: &Path) -> std::io::Result<()> {
-    OpenOptions::new().create(true).append(true).open(records_file(path))?.sync_all()?;
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(records_file(path))?
+        .sync_all()?;
     let new = path.join("FORMAT.new");
     let mut header = File::create(&new)?;
     writeln!(header, "{MAGIC}{FORMAT}")?;
@@ -101,14 +140,26 @@ fn create(path: &Path) -> std::io::Result<()> {
 
 fn lock(path: &Path) -> Result<File, LoadError> {
     let file = path.join("LOCK");
-    let io = |source| LoadError::Io { path: file.clone(), source };
-    let mut lock = OpenOptions::new().create(true).read(true).write(true).truncate(false).open(&file).map_err(io)?;
+    let io = |source| LoadError::Io {
+        path: file.clone(),
+        source,
+    };
+    let mut lock = OpenOptions::new()
+        .create(true)
+        .read(true)
+        .write(true)
+        .truncate(false)
+        .open(&file)
+        .map_err(io)?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut pid = String::new();
             let _ = lock.read_to_string(&mut pid);
-            return Err(LoadError::InUse { path: path.to_path_buf(), pid: pid.trim().to_string() });
+            return Err(LoadError::InUse {
+                path: path.to_path_buf(),
+                pid: pid.trim().to_string(),
+            });
         }
         Err(TryLockError::Error(source)) => return Err(io(source)),
     }
