@@ -9,8 +9,9 @@ use crate::view::View;
 use mezzo_core::outbox::Outbox;
 use mezzo_core::{Action, Cluster, Event};
 use mezzo_proto::v1::{Acknowledge, Kill, Launch, LaunchTask, Welcome, from_master::Message};
-use mezzo_types::{BatchId, Instant, RequestId};
+use mezzo_types::{BatchId, Instant, RequestId, TurnId};
 use mezzo_wasm::Workers;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, SystemTime};
@@ -36,6 +37,8 @@ pub struct Driver {
     pub sessions: Arc<Sessions>,
     /// For soft facts.
     pub view: Arc<View>,
+    /// When each turn that runs was handed out.
+    pub turns: HashMap<TurnId, std::time::Instant>,
 }
 
 impl Driver {
@@ -65,10 +68,20 @@ impl Driver {
             while !events.is_empty() {
                 let round = events.len().min(EVENTS_PER_ROUND_MAX);
                 for event in events.drain(..round) {
+                    self.time(&event);
                     self.cluster.step(now(), event, &mut actions);
                 }
                 self.dispatch(&mut actions);
             }
+        }
+    }
+
+    fn time(&mut self, event: &Event) {
+        if let Event::TurnEnded { turn, .. } = event
+            && let Some(started) = self.turns.remove(turn)
+        {
+            let us = started.elapsed().as_micros();
+            self.view.turn_took(u32::try_from(us).unwrap_or(u32::MAX));
         }
     }
 
@@ -87,7 +100,10 @@ impl Driver {
                     // A committer that is gone has said why.
                     let _ = self.batches.send(saving);
                 }
-                Action::Turn(turn) => self.workers.submit(*turn),
+                Action::Turn(turn) => {
+                    self.turns.insert(turn.id, std::time::Instant::now());
+                    self.workers.submit(*turn);
+                }
                 Action::DropInstance(instance) => self.workers.drop_instance(instance),
                 action => {
                     if let Some(ready) = self.outbox.push(action) {

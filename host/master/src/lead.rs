@@ -70,6 +70,11 @@ impl Drop for Waiting {
 }
 
 impl Lead {
+    /// Ends the leadership.
+    pub fn stop(&self) {
+        self.mailbox.end(Ending::Stopped);
+    }
+
     /// Asks the core.
     pub async fn ask(&self, request: Request) -> Result<mezzo_core::Answer, Over> {
         let (id, answer) = self.pending.open();
@@ -187,6 +192,7 @@ pub fn take(
         pending: Arc::clone(&pending),
         sessions: Arc::clone(&sessions),
         view: Arc::clone(&view),
+        turns: std::collections::HashMap::new(),
     };
     mailbox.post(Event::Led {
         name: new_name,

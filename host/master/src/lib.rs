@@ -41,3 +41,12 @@ mod view;
 pub use config::{Config, Limits};
 pub use error::Error;
 pub use master::{Master, Parts};
+
+/// What benchmarks put together themselves, without sockets.
+pub mod parts {
+    pub use crate::lead::{Lead, Over, Threads, Waiting, take};
+    pub use crate::mailbox::Mailbox;
+    pub use crate::pending::{Outcome, Pieces};
+    pub use crate::sessions::Sessions;
+    pub use crate::view::View;
+}

@@ -10,7 +10,7 @@ use mezzo_core::turn::Task;
 use mezzo_core::{Batch, Record};
 use mezzo_types::{AgentId, BatchId, FrameworkId, Instant};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// See the module.
 #[derive(Debug)]
@@ -18,7 +18,11 @@ pub struct View {
     inner: RwLock<Inner>,
     /// What happened lately.
     pub events: Events,
+    turn_times_us: Mutex<VecDeque<u32>>,
 }
+
+/// How many turns' times are kept.
+const TURN_TIMES_MAX: usize = 4_096;
 
 /// What is seen.
 #[derive(Debug, Default)]
@@ -86,6 +90,7 @@ impl View {
         Ok(View {
             inner: RwLock::new(inner),
             events: Events::new(events_max),
+            turn_times_us: Mutex::default(),
         })
     }
 
@@ -140,6 +145,28 @@ impl View {
                 }) += 1;
             }
         }
+    }
+
+    /// A turn has taken so long, from being handed out to its end, in microseconds.
+    pub fn turn_took(&self, us: u32) {
+        let mut times = self
+            .turn_times_us
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if times.len() == TURN_TIMES_MAX {
+            times.pop_front();
+        }
+        times.push_back(us);
+    }
+
+    /// The times of the newest turns, in microseconds, oldest first.
+    #[must_use]
+    pub fn turn_times_us(&self) -> Vec<u32> {
+        let times = self
+            .turn_times_us
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        times.iter().copied().collect()
     }
 
     /// Who holds the token with this SHA-256 (hexadecimal).
