@@ -26,6 +26,8 @@ pub struct Parts {
     pub bundled: Vec<(&'static str, &'static [u8])>,
 }
 
+/// The file in the data folder that says where the master is to be found.
+const ADDRESSES: &str = "master.json";
 /// How long to wait before the lead is taken again after it was lost.
 const LEAD_AGAIN: Duration = Duration::from_millis(200);
 /// How long a leadership may take to make its first batch durable before a start is given up.
@@ -161,7 +163,21 @@ impl Master {
         for (name, component) in bundled {
             bundled::install(&self.shared, name, component).await?;
         }
-        Ok(())
+        self.write_addresses()
+    }
+
+    /// Says in the data folder where this master is to be found: with port 0 nobody else knows.
+    fn write_addresses(&self) -> Result<(), Error> {
+        let addresses = serde_json::json!({
+            "url": format!("http://{}", self.address),
+            "agents": self.agents_address.to_string(),
+            "pid": std::process::id(),
+        });
+        let path = self.shared.config.data.join(ADDRESSES);
+        let new = path.with_extension("new");
+        std::fs::write(&new, addresses.to_string())
+            .and_then(|()| std::fs::rename(&new, &path))
+            .map_err(io(format!("write {}", path.display())))
     }
 
     /// Where people and programs reach it.
@@ -177,7 +193,7 @@ impl Master {
     }
 
     /// Serves until `shutdown` is ready or the lead can never be taken again.
-    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
         tokio::pin!(shutdown);
         let mut check = tokio::time::interval(Duration::from_millis(500));
         loop {
@@ -189,11 +205,11 @@ impl Master {
                 break;
             }
         }
-        let _ = &mut self;
         self.end().await
     }
 
     async fn end(self) -> Result<(), Error> {
+        let _ = std::fs::remove_file(self.shared.config.data.join(ADDRESSES));
         let _ = self.stop.send(true);
         if let Ok(lead) = self.shared.lead() {
             lead.mailbox.end(Ending::Stopped);
