@@ -202,7 +202,10 @@ unsafe fn become_program(
         let mut set = std::mem::zeroed::<libc::sigset_t>();
         libc::sigemptyset(&raw mut set);
         libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut());
-        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+        // What the spawner ignores for itself, the program must not: it would never hear of it.
+        for signal in [libc::SIGPIPE, libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+            libc::signal(signal, libc::SIG_DFL);
+        }
         if libc::chdir(cwd.as_ptr()) < 0 {
             return sys::errno();
         }
