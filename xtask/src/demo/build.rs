@@ -1,5 +1,6 @@
 //! Builds what the demo shows. The profile is `dev`: its dependencies are optimised all the same, it is ready minutes
-//! before a release build is, and `cargo xtask test` builds the same.
+//! before a release build is, and `cargo xtask test` can use most of what it built: both choose the whole workspace, and
+//! with it the same features of what is shared.
 
 use super::{seconds, step};
 use crate::{toolchain, workspace};
@@ -39,7 +40,7 @@ pub fn run() -> Result<Built> {
             "  build      for the first time: some minutes, most of them for the WebAssembly compiler"
         );
     }
-    pass(workspace::cargo().args(["build", "--locked", "--package", "mezzo-cli"]))?;
+    pass(workspace::cargo().args(["build", "--locked", "--workspace", "--bin", "mezzo"]))?;
     let component = framework(&target)?;
     ensure!(mezzo.is_file(), "the build made no {}", mezzo.display());
     step("build", &format!("done in {}", seconds(began.elapsed())));
