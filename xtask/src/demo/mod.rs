@@ -72,7 +72,6 @@ fn install(built: &Built, cluster: &Cluster) -> Result<()> {
 
 fn count_words(cluster: &Cluster) -> Result<()> {
     let files = workspace::files()?;
-    let began = Instant::now();
     let counted = words::count(cluster, FRAMEWORK, &files)?;
     let tasks = counted.tasks.len();
     let rate = counted.ran_for.as_secs_f64().max(0.001);
@@ -86,18 +85,24 @@ fn count_words(cluster: &Cluster) -> Result<()> {
     );
     table(&counted);
     let direct = words::count_directly(&files)?;
+    for (task, &direct) in counted.tasks.iter().zip(&direct) {
+        ensure!(
+            task.words == direct,
+            "{}: task {} counted {} words, `wc` run directly {direct}. Has the file changed meanwhile?",
+            task.file.display(),
+            task.id,
+            task.words
+        );
+    }
     let sum: u64 = counted.tasks.iter().map(|task| task.words).sum();
-    ensure!(
-        sum == direct,
-        "the tasks counted {sum} words, `wc` run directly {direct}"
-    );
+    let direct: u64 = direct.iter().sum();
     step(
         "check",
         &format!(
-            "{} words by {tasks} tasks, {} by `wc` run directly: equal (everything read back in {})",
+            "{} words by {tasks} tasks, {} by `wc` run directly: equal (outputs read back in {})",
             grouped(sum),
             grouped(direct),
-            seconds(began.elapsed().saturating_sub(counted.ran_for))
+            seconds(counted.read_for)
         ),
     );
     Ok(())
@@ -176,7 +181,7 @@ fn invite(built: &Built, cluster: &Cluster) {
 }
 
 fn stop(cluster: Cluster) -> Result<()> {
-    let data = cluster.data.clone();
+    let data = cluster.data.clone().filter(|data| data.exists());
     let began = Instant::now();
     cluster.stop()?;
     let gone = if data.is_some_and(|data| !data.exists()) {

@@ -8,7 +8,7 @@ use crate::workspace;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,8 @@ pub struct Counted {
     pub tasks: Vec<Task>,
     /// From the request until the last task had ended.
     pub ran_for: Duration,
+    /// How long it took to read back where each ran and what it printed.
+    pub read_for: Duration,
 }
 
 /// One file's task.
@@ -84,7 +86,12 @@ pub fn count(cluster: &Cluster, framework: &str, files: &[PathBuf]) -> Result<Co
         });
     }
     read_outputs(cluster, framework, &mut tasks)?;
-    Ok(Counted { tasks, ran_for })
+    let read_for = began.elapsed().saturating_sub(ran_for);
+    Ok(Counted {
+        tasks,
+        ran_for,
+        read_for,
+    })
 }
 
 fn job(files: &[PathBuf]) -> Value {
@@ -176,25 +183,30 @@ fn output(client: &mut Client, framework: &str, task: &str) -> Result<u64> {
     first_number(&output).with_context(|| format!("task {task} printed {output:?}"))
 }
 
-/// The same count without a cluster.
-pub fn count_directly(files: &[PathBuf]) -> Result<u64> {
-    files.chunks(DIRECT_FILES).map(wc).sum()
+/// The same without a cluster: the words of each file, in their order.
+pub fn count_directly(files: &[PathBuf]) -> Result<Vec<u64>> {
+    let mut words = Vec::new();
+    for files in files.chunks(DIRECT_FILES) {
+        words.extend(wc(files)?);
+    }
+    Ok(words)
 }
 
-fn wc(files: &[PathBuf]) -> Result<u64> {
+fn wc(files: &[PathBuf]) -> Result<Vec<u64>> {
     let mut command = Command::new("wc");
     let paths = files.iter().map(|file| workspace::root().join(file));
-    command
-        .arg("-w")
-        .args(paths)
-        .env("LC_ALL", "C")
-        .current_dir(Path::new("/"));
+    command.arg("-w").args(paths).env("LC_ALL", "C");
     let output = command.output().context("starting wc")?;
     ensure!(output.status.success(), "wc ended with {}", output.status);
-    // With several files the last line is the total, with one it is that file's.
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let last = text.lines().last().and_then(first_number);
-    last.with_context(|| format!("wc printed {text:?}"))
+    // A line for each file; with several files, a total behind them.
+    let text = String::from_utf8_lossy(&output.stdout);
+    let words: Vec<u64> = text
+        .lines()
+        .filter_map(first_number)
+        .take(files.len())
+        .collect();
+    ensure!(words.len() == files.len(), "wc printed {text:?}");
+    Ok(words)
 }
 
 fn first_number(text: &str) -> Option<u64> {
@@ -213,13 +225,13 @@ mod tests {
     }
 
     #[test]
-    fn a_direct_count_is_the_sum_over_the_files() {
+    fn a_direct_count_has_one_number_for_each_file() {
         let files = workspace::files().expect("the checkout has files");
         let files = &files[..3];
-        let one_by_one = files.chunks(1).map(|file| wc(file).expect("it counts"));
-        assert_eq!(
-            count_directly(files).expect("it counts"),
-            one_by_one.sum::<u64>()
-        );
+        let one_by_one = files
+            .chunks(1)
+            .flat_map(|file| wc(file).expect("it counts"));
+        let one_by_one: Vec<u64> = one_by_one.collect();
+        assert_eq!(count_directly(files).expect("it counts"), one_by_one);
     }
 }
