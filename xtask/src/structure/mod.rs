@@ -14,7 +14,7 @@ pub use layers::CORES;
 type Check = fn(&[PathBuf]) -> Result<Vec<String>>;
 
 const CHECKS: &[(&str, Check)] = &[
-    ("relative links lead to files", links::check),
+    ("links and named paths lead to files", links::check),
     ("modules begin with what they own", texts::modules),
     ("no path of somebody's machine", texts::paths),
     ("dependencies point downward", layers::check),
