@@ -24,8 +24,7 @@ const POLL: Duration = Duration::from_millis(20);
 pub struct Cluster {
     /// Where the master listens.
     pub url: String,
-    /// Who we are to it.
-    pub token: String,
+    token: String,
     /// Its data folder, if it says.
     pub data: Option<PathBuf>,
     mezzo: PathBuf,
@@ -34,8 +33,9 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts it and waits until it says that it is ready.
-    pub fn start(mezzo: &Path, agents: usize) -> Result<Cluster> {
+    /// Starts it and waits until it says that it is ready. If it is `found`, every `mezzo` of this user speaks to it from
+    /// now on; else it keeps to itself.
+    pub fn start(mezzo: &Path, agents: usize, found: bool) -> Result<Cluster> {
         let log = mezzo.with_file_name("demo.log");
         let errors = File::create(&log).with_context(|| log.display().to_string())?;
         let mut command = Command::new(mezzo);
@@ -47,6 +47,9 @@ impl Cluster {
             .stderr(errors)
             // Ctrl-C reaches the demo alone, which then stops the cluster in order.
             .process_group(0);
+        if !found {
+            command.env("MEZZO_CONTEXT", mezzo.with_file_name("demo-context.json"));
+        }
         let mut child = command
             .spawn()
             .with_context(|| mezzo.display().to_string())?;

@@ -28,20 +28,20 @@ const IMPOSSIBLE_CPUS: u64 = 1_000;
 pub fn run(once: bool) -> Result<()> {
     signals::listen();
     let built = build::run()?;
-    let mut cluster = start(&built)?;
+    let mut cluster = start(&built, once)?;
     install(&built, &cluster)?;
     count_words(&cluster)?;
     ask_why_it_waits(&built, &cluster)?;
     if !once {
-        invite(&built, &cluster);
+        invite(&built);
         cluster.wait_for_interrupt()?;
     }
     stop(cluster)
 }
 
-fn start(built: &Built) -> Result<Cluster> {
+fn start(built: &Built, once: bool) -> Result<Cluster> {
     let began = Instant::now();
-    let cluster = Cluster::start(&built.mezzo, AGENTS)?;
+    let cluster = Cluster::start(&built.mezzo, AGENTS, !once)?;
     step(
         "cluster",
         &format!(
@@ -163,12 +163,8 @@ fn ask_why_it_waits(built: &Built, cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-fn invite(built: &Built, cluster: &Cluster) {
+fn invite(built: &Built) {
     println!("The cluster is yours until Ctrl-C. In another terminal:\n");
-    println!(
-        "  export MEZZO_URL={} MEZZO_TOKEN={}",
-        cluster.url, cluster.token
-    );
     for command in [
         "run --count 3 -- sh -c 'echo hello from $BATCH_INDEX'",
         "status",
