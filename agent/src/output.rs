@@ -167,14 +167,14 @@ impl Files {
         text.truncate(n);
         // The newline that ends the last line begins none.
         let body = text.strip_suffix(b"\n").unwrap_or(&text);
-        let newlines = body
+        let mut newlines = body
             .iter()
             .enumerate()
             .rev()
             .filter(|(_, byte)| **byte == b'\n')
             .map(|(i, _)| i as u64);
         let nth = usize::try_from(lines.saturating_sub(1)).unwrap_or(usize::MAX);
-        Ok(newlines.skip(nth).next().map_or(from, |i| from + i + 1))
+        Ok(newlines.nth(nth).map_or(from, |i| from + i + 1))
     }
 }
 

@@ -7,7 +7,7 @@
 mod convert;
 
 /// Made from `proto/agent.proto`.
-#[expect(
+#[allow(
     missing_docs,
     clippy::all,
     reason = "generated; the documentation stands in the .proto file"
