@@ -33,6 +33,8 @@ pub struct Held {
     pub digest: Digest,
     /// What is known of it.
     pub prepared: Prepared,
+    /// Whether it was not in the store before.
+    pub new: bool,
     components: Arc<Components>,
 }
 
@@ -79,10 +81,19 @@ impl Components {
     ) -> Result<Held, NotTaken> {
         let digest = Digest(sha2(bytes));
         let prepared = sandbox.prepare(digest, bytes)?;
-        self.held().push(digest);
+        let new = {
+            // No removal comes between the look and the hold. One that another install holds may
+            // be left by it, and then this one tidies up.
+            let mut held = self.held();
+            let stored = self.list()?.iter().any(|(stored, _)| *stored == digest);
+            let new = !stored || held.contains(&digest);
+            held.push(digest);
+            new
+        };
         let held = Held {
             digest,
             prepared,
+            new,
             components: Arc::clone(self),
         };
         self.store(bytes)?;

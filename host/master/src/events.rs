@@ -176,19 +176,29 @@ impl Before {
 /// The newest events. Writers never wait for readers.
 #[derive(Debug)]
 pub struct Events {
-    ring: Mutex<VecDeque<Happening>>,
+    ring: Mutex<Ring>,
     kept_max: usize,
     newest: watch::Sender<BatchId>,
 }
 
+#[derive(Debug)]
+struct Ring {
+    events: VecDeque<Happening>,
+    /// Nothing up to here is kept.
+    lost: Position,
+}
+
 impl Events {
-    /// An empty ring.
+    /// An empty ring behind this batch.
     #[must_use]
-    pub fn new(kept_max: usize) -> Events {
+    pub fn new(kept_max: usize, behind: BatchId) -> Events {
         Events {
-            ring: Mutex::default(),
+            ring: Mutex::new(Ring {
+                events: VecDeque::new(),
+                lost: Position(behind, u32::MAX),
+            }),
             kept_max,
-            newest: watch::Sender::new(BatchId(0)),
+            newest: watch::Sender::new(behind),
         }
     }
 
@@ -196,7 +206,7 @@ impl Events {
     pub fn add(&self, batch: &Batch, whats: impl Iterator<Item = What>) {
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         for (n, what) in (0..).zip(whats) {
-            ring.push_back(Happening {
+            ring.events.push_back(Happening {
                 position: Position(batch.id, n),
                 at: batch.header.at,
                 principal: Arc::clone(&batch.header.principal),
@@ -204,8 +214,10 @@ impl Events {
                 what,
             });
         }
-        while ring.len() > self.kept_max {
-            ring.pop_front();
+        while ring.events.len() > self.kept_max
+            && let Some(oldest) = ring.events.pop_front()
+        {
+            ring.lost = oldest.position;
         }
         drop(ring);
         self.newest.send_replace(batch.id);
@@ -217,16 +229,13 @@ impl Events {
         self.newest.subscribe()
     }
 
-    /// At most `limit` events behind `after`, oldest first, and whether some before them are missing.
+    /// At most `limit` events behind `after`, oldest first; and up to where events behind it are
+    /// missing, if any are.
     #[must_use]
-    pub fn after(&self, after: Position, limit: usize) -> (Vec<Happening>, bool) {
+    pub fn after(&self, after: Position, limit: usize) -> (Vec<Happening>, Option<Position>) {
         let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = ring.partition_point(|event| event.position <= after);
-        // The one right before is known, or the ring still begins with the first batch it ever saw.
-        let whole = at > 0
-            || ring
-                .front()
-                .is_none_or(|first| first.position.0.0 <= after.0.0 + 1);
-        (ring.range(at..).take(limit).cloned().collect(), !whole)
+        let at = ring.events.partition_point(|event| event.position <= after);
+        let events = ring.events.range(at..).take(limit).cloned().collect();
+        (events, (after < ring.lost).then_some(ring.lost))
     }
 }

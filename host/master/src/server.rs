@@ -41,8 +41,9 @@ pub async fn http(shared: Arc<Shared>, listener: TcpListener, mut stopped: watch
         let _ = stream.set_nodelay(true);
         let service = TowerToHyperService::new(router.clone());
         let mut stopped = stopped.clone();
+        let counted = api::State::connected(&shared);
         tokio::spawn(async move {
-            let _permit = permit;
+            let _held = (permit, counted);
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIMEOUT)

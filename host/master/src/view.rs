@@ -89,7 +89,7 @@ impl View {
         };
         Ok(View {
             inner: RwLock::new(inner),
-            events: Events::new(events_max),
+            events: Events::new(events_max, batch),
             turn_times_us: Mutex::default(),
         })
     }
@@ -111,6 +111,9 @@ impl View {
             inner.remember_ended(record);
             let before = Before::of(record, &inner.state);
             inner.state.apply(record)?;
+            if let Record::FrameworkRemoved(id) = record {
+                inner.work.remove(id);
+            }
             whats.extend(before.what(record, &inner.state));
         }
         inner.batch = batch.id;
