@@ -1,7 +1,6 @@
 //! The least HTTP client that a bench needs: one request a connection, whole bodies.
 
 use anyhow::{Context, bail};
-use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
@@ -48,16 +47,6 @@ impl Client {
             );
         }
         Ok(body)
-    }
-
-    /// The same with JSON.
-    pub fn json(&self, method: &str, path: &str, body: &Value) -> anyhow::Result<Value> {
-        let body = if body.is_null() {
-            Vec::new()
-        } else {
-            serde_json::to_vec(body)?
-        };
-        Ok(serde_json::from_slice(&self.ask(method, path, &body)?)?)
     }
 }
 

@@ -46,7 +46,7 @@ pub fn sandbox(folder: &std::path::Path) -> anyhow::Result<Sandbox> {
 pub fn prepare_batch(sandbox: &Sandbox) -> anyhow::Result<Digest> {
     let folder = tempfile::tempdir()?;
     let blobs = mezzo_registry::FileBlobs::open(folder.path())?;
-    let (digest, _) = mezzo_registry::Blobs::put(&blobs, &mut mezzo_bundle::BATCH, 64 << 20)?;
+    let (digest, _) = mezzo_registry::Blobs::put(&blobs, &mut &mezzo_bundle::BATCH[..], 64 << 20)?;
     let digest = Digest(digest);
     sandbox.prepare(digest, mezzo_bundle::BATCH)?;
     Ok(digest)

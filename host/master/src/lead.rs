@@ -35,6 +35,8 @@ pub struct Lead {
     pub health: Arc<Health>,
     /// Runs frameworks.
     pub sandbox: Arc<Sandbox>,
+    /// The newest batch before this leadership.
+    pub found: BatchId,
     pending: Arc<Pending>,
 }
 
@@ -208,6 +210,7 @@ pub fn take(
         sessions,
         health,
         sandbox: Arc::clone(sandbox),
+        found: batch,
         pending,
     };
     Ok((lead, Threads { driver, committer }))

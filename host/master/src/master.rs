@@ -273,9 +273,9 @@ async fn first_lead(
     let name = cluster_name()?;
     let (lead, threads) = lead::take(&shared.config, registry, sandbox, name)?;
     let mut newest = lead.view.events.newest();
-    let before = *newest.borrow();
+    let found = lead.found;
     shared.set_lead(Some(Arc::new(lead)), "");
-    let led = newest.wait_for(|batch| *batch != before);
+    let led = newest.wait_for(|batch| *batch > found);
     // A full disk is waited out by the committer; people can look meanwhile.
     let _ = tokio::time::timeout(FIRST_BATCH, led).await;
     Ok(threads)

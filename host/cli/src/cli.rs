@@ -1,0 +1,173 @@
+//! Every command and flag. What a command does is in `commands/`.
+
+use crate::commands::{
+    agent, bench, dev, events, explain, framework, master, principal, role, run, status, task,
+};
+use crate::context::Given;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A cluster whose schedulers are WebAssembly components.
+#[derive(Debug, Parser)]
+#[command(
+    name = "mezzo",
+    version,
+    arg_required_else_help = true,
+    after_help = "\
+Exit codes: 0 ok, 1 error, 2 not placed in time, 3 timed out, 4 denied; `mezzo run` otherwise ends with its task's.\n\
+Begin with `mezzo dev` in one terminal, and `mezzo run -- echo hello` in another."
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub access: Access,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Which master, and as whom.
+#[derive(Clone, Debug, Args)]
+pub struct Access {
+    /// The master's URL, such as http://127.0.0.1:7070 [default: that of `mezzo dev`]
+    #[arg(long, global = true, env = "MEZZO_URL", hide_env_values = true)]
+    url: Option<String>,
+    /// The token to show it [default: that of `mezzo dev`]
+    #[arg(long, global = true, env = "MEZZO_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+}
+
+impl Access {
+    /// An empty variable counts as none.
+    pub fn given(self) -> Given {
+        let some = |text: Option<String>| text.filter(|text| !text.is_empty());
+        Given {
+            url: some(self.url),
+            token: some(self.token),
+        }
+    }
+}
+
+/// How a read is shown.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Shown {
+    /// How to show it
+    #[arg(short = 'o', long = "output", value_enum, default_value = "table")]
+    format: Format,
+}
+
+impl Shown {
+    /// Whether the API's JSON is wanted.
+    pub fn json(self) -> bool {
+        matches!(self.format, Format::Json)
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// For people
+    Table,
+    /// The API's JSON
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start a cluster on this machine: a master, agents, and the framework `batch`
+    Dev(dev::Dev),
+    /// Run a program on the cluster and show its output
+    Run(run::Run),
+    /// What the cluster is and does
+    Status(status::Status),
+    /// Look at tasks, read their output, end them
+    #[command(subcommand)]
+    Task(task::Task),
+    /// Run an agent, or look at agents
+    Agent(agent::Agent),
+    /// Install frameworks, look at them, change them
+    #[command(subcommand)]
+    Framework(framework::Framework),
+    /// Say why something waits
+    Explain(explain::Explain),
+    /// What happened, and what happens
+    Events(events::Events),
+    /// Roles share the cluster by their weights
+    #[command(subcommand)]
+    Role(role::Role),
+    /// Who may ask the master
+    #[command(subcommand)]
+    Principal(principal::Principal),
+    /// Run a master
+    Master(master::Master),
+    /// Measure
+    Bench(bench::Bench),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Result<Command, String> {
+        Cli::try_parse_from(line.split(' '))
+            .map(|cli| cli.command)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_commands_do_not_contradict_each_other() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_documented_is_understood() {
+        for line in [
+            "mezzo dev --agents 3 --data /x --listen 127.0.0.1:0 --json",
+            "mezzo master --config m.toml",
+            "mezzo master --data /x",
+            "mezzo agent --config a.toml",
+            "mezzo agent --master h:7071 --token-file t --data /x --cpus 2 --memory 4GiB --disk 1G --ports 31000-31099 --attribute rack=r7 --name a",
+            "mezzo agent ls -o json",
+            "mezzo agent inspect 1",
+            "mezzo framework install x.wasm --name x --role y --options {} --limit turn_cpu_ms=5",
+            "mezzo framework install builtin:batch",
+            "mezzo framework install words words.wasm",
+            "mezzo framework ls",
+            "mezzo framework inspect batch -o json",
+            "mezzo framework upgrade batch x.wasm",
+            "mezzo framework restart batch",
+            "mezzo framework resume batch --skip",
+            "mezzo framework remove batch --wait",
+            "mezzo framework logs -f batch --tail 5",
+            "mezzo run --count 3 --cpus 0.5 --memory 64MiB --detach -- echo -n hi",
+            "mezzo run --timeout 10s --retries 2 --parallel 4 --env A=b --name n --framework batch -- true",
+            "mezzo run --module sha256:00 --url http://h:1 -- arg",
+            "mezzo run echo -n hi",
+            "mezzo task ls --ended --framework batch --state running,failed",
+            "mezzo task inspect j1.0.1",
+            "mezzo task logs -f --stderr batch/j1.0.1",
+            "mezzo task kill j1.0.1 --grace 1s",
+            "mezzo explain",
+            "mezzo explain batch j1",
+            "mezzo events -f --kind task,kill",
+            "mezzo status -o json",
+            "mezzo role set x --weight 2",
+            "mezzo principal create ci",
+        ] {
+            assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err());
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (line, word) in [
+            ("mezzo run --cuont 3 -- true", "--cuont"),
+            ("mezzo run --memory lots -- true", "64MiB"),
+            ("mezzo run --cpus -1 -- true", "-1"),
+            ("mezzo run", "PROGRAM"),
+            ("mezzo run --condition rack~r7 -- true", "rack equals r7"),
+            ("mezzo agent --ports x", "31000-32000"),
+            ("mezzo frobnicate", "frobnicate"),
+        ] {
+            let error = parse(line).expect_err(line);
+            assert!(error.contains(word), "{line}: {error}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! One file a command: its flags, and what it does.
+
+pub mod agent;
+pub mod bench;
+pub mod dev;
+pub mod events;
+pub mod explain;
+pub mod framework;
+pub mod master;
+pub mod principal;
+pub mod role;
+pub mod run;
+pub mod status;
+pub mod task;
+mod values;
+
+use crate::cli::{Access, Cli, Command};
+use crate::client::Client;
+use crate::context;
+use std::process::ExitCode;
+
+/// Does what the command line says.
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let access = cli.access;
+    match cli.command {
+        Command::Dev(dev) => dev.run(),
+        Command::Master(master) => master.run(),
+        Command::Agent(agent) => agent.run(access),
+        Command::Bench(bench) => Ok(bench.run()),
+        Command::Run(run) => client(access, async |client| run.run(client).await),
+        Command::Status(status) => client(access, async |client| status.run(client).await),
+        Command::Task(task) => client(access, async |client| task.run(client).await),
+        Command::Framework(framework) => client(access, async |client| framework.run(client).await),
+        Command::Explain(explain) => client(access, async |client| explain.run(client).await),
+        Command::Events(events) => client(access, async |client| events.run(client).await),
+        Command::Role(role) => client(access, async |client| role.run(client).await),
+        Command::Principal(principal) => client(access, async |client| principal.run(client).await),
+    }
+}
+
+/// Runs a command that only asks the master: on this thread, so that it starts at once.
+fn client(
+    access: Access,
+    command: impl AsyncFnOnce(Client) -> anyhow::Result<ExitCode>,
+) -> anyhow::Result<ExitCode> {
+    let client = Client::new(context::target(access.given())?)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let local = tokio::task::LocalSet::new();
+    let result = local.block_on(&runtime, command(client));
+    // What is still open, such as a name being looked up, is not waited for.
+    runtime.shutdown_background();
+    result
+}

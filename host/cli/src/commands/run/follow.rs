@@ -1,0 +1,139 @@
+//! What the tasks of a job write, as they write it: whole lines when there are several tasks, each
+//! behind its index.
+
+use crate::client::Client;
+use crate::output::{self, note};
+use crate::query::encode;
+use hyper::Method;
+use hyper::body::Bytes;
+use serde_json::Value;
+use std::collections::HashSet;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+/// Streams that are read at a time; the others wait, and lose nothing: output is kept.
+const STREAMS_MAX: usize = 128;
+/// A line that is longer is shown in pieces, in bytes.
+const LINE_MAX: usize = 64 << 10;
+
+/// See the module.
+pub struct Followers {
+    client: Client,
+    framework: String,
+    several: bool,
+    seen: HashSet<String>,
+    running: JoinSet<()>,
+    room: Arc<Semaphore>,
+}
+
+impl Followers {
+    /// None yet.
+    pub fn new(client: Client, framework: &str, several: bool) -> Followers {
+        Followers {
+            client,
+            framework: framework.to_string(),
+            several,
+            seen: HashSet::new(),
+            running: JoinSet::new(),
+            room: Arc::new(Semaphore::new(STREAMS_MAX)),
+        }
+    }
+
+    /// A task has come to another state. From when it has begun, what it writes is read.
+    pub fn task(&mut self, task: &Value) {
+        let state = task["state"].as_str().unwrap_or_default();
+        let Some(id) = task["task"].as_str() else {
+            return;
+        };
+        if matches!(state, "waiting" | "pending" | "starting" | "lost")
+            || !self.seen.insert(id.to_string())
+        {
+            return;
+        }
+        let prefix = self
+            .several
+            .then(|| format!("[{}] ", task["index"].as_u64().unwrap_or(0)));
+        for stream in ["stdout", "stderr"] {
+            let path = format!(
+                "/api/v1/tasks/{}/{}/logs?stream={stream}&follow=true",
+                encode(&self.framework),
+                encode(id)
+            );
+            let (client, prefix, room) =
+                (self.client.clone(), prefix.clone(), Arc::clone(&self.room));
+            let id = id.to_string();
+            self.running.spawn_local(async move {
+                let _permit = room.acquire_owned().await;
+                let mut shown = Shown {
+                    prefix,
+                    error: stream == "stderr",
+                    line: Vec::new(),
+                };
+                if let Err(why) = copy(&client, &path, &mut shown).await {
+                    note(&format!(
+                        "the {stream} of {id} could not be read to its end: {why:#}"
+                    ));
+                }
+            });
+        }
+    }
+
+    /// Waits until all that was written has been shown.
+    pub async fn finish(&mut self) {
+        while self.running.join_next().await.is_some() {}
+    }
+}
+
+async fn copy(client: &Client, path: &str, shown: &mut Shown) -> anyhow::Result<()> {
+    let mut output = client.stream(Method::GET, path, Bytes::new()).await?;
+    while let Some(data) = output.next().await? {
+        shown.add(&data)?;
+    }
+    shown.end()
+}
+
+struct Shown {
+    prefix: Option<String>,
+    error: bool,
+    line: Vec<u8>,
+}
+
+impl Shown {
+    fn add(&mut self, data: &[u8]) -> anyhow::Result<()> {
+        let Some(prefix) = &self.prefix else {
+            return write(self.error, data);
+        };
+        self.line.extend_from_slice(data);
+        let mut out = Vec::new();
+        while let Some(end) = self.line.iter().position(|b| *b == b'\n') {
+            out.extend_from_slice(prefix.as_bytes());
+            out.extend(self.line.drain(..=end));
+        }
+        if self.line.len() > LINE_MAX {
+            out.extend_from_slice(prefix.as_bytes());
+            out.append(&mut self.line);
+            out.push(b'\n');
+        }
+        write(self.error, &out)
+    }
+
+    /// The last line may lack its end.
+    fn end(&mut self) -> anyhow::Result<()> {
+        if let (Some(prefix), false) = (&self.prefix, self.line.is_empty()) {
+            let mut out = prefix.as_bytes().to_vec();
+            out.append(&mut self.line);
+            out.push(b'\n');
+            write(self.error, &out)?;
+        }
+        Ok(())
+    }
+}
+
+fn write(error: bool, bytes: &[u8]) -> anyhow::Result<()> {
+    match (error, bytes.is_empty()) {
+        (_, true) => Ok(()),
+        (true, false) => output::error_bytes(bytes),
+        (false, false) => output::bytes(bytes),
+    }
+}

@@ -1,0 +1,120 @@
+//! The flags of `mezzo run`, and the job that they describe.
+
+use crate::client::Client;
+use crate::commands::framework::upload;
+use crate::units::{self, pair};
+use anyhow::Context;
+use hyper::Method;
+use serde_json::{Map, Value, json};
+
+#[derive(Debug, clap::Args)]
+pub struct Run {
+    /// How many tasks; each sees its own BATCH_INDEX, from 0
+    #[arg(long, default_value_t = 1)]
+    pub count: u32,
+    /// Processors for one task, such as 0.5
+    #[arg(long, value_parser = units::cpus)]
+    cpus: Option<u64>,
+    /// Memory for one task, such as 64MiB
+    #[arg(long, value_parser = units::bytes)]
+    memory: Option<u64>,
+    /// Disk for one task
+    #[arg(long, value_parser = units::bytes)]
+    disk: Option<u64>,
+    /// Print the job's id and do not wait
+    #[arg(long, short = 'd')]
+    pub detach: bool,
+    /// Stop the job if it has not ended by then, such as 5m
+    #[arg(long, value_parser = units::millis)]
+    timeout: Option<u64>,
+    /// How often a task that fails is tried again
+    #[arg(long)]
+    retries: Option<u32>,
+    /// How many run at once
+    #[arg(long)]
+    parallel: Option<u32>,
+    /// A variable for the tasks: NAME=VALUE
+    #[arg(long, short = 'e', value_parser = pair)]
+    env: Vec<(String, String)>,
+    /// The job's name
+    #[arg(long)]
+    name: Option<String>,
+    /// What an agent must be: 'ATTRIBUTE TEST [VALUE]', such as 'rack equals r7'
+    #[arg(long, value_parser = condition)]
+    condition: Vec<Value>,
+    /// Which framework runs it
+    #[arg(long, default_value = "batch")]
+    pub framework: String,
+    /// Run a WebAssembly component: a `.wasm` file, or the digest of one that was uploaded
+    #[arg(long)]
+    module: Option<String>,
+    /// The program and its arguments; with --module, the component's arguments
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        required_unless_present = "module",
+        value_name = "PROGRAM"
+    )]
+    argv: Vec<String>,
+}
+
+/// The job's description.
+pub async fn spec(client: &Client, args: &Run) -> anyhow::Result<Value> {
+    let mut spec = Map::new();
+    spec.insert("count".into(), args.count.into());
+    spec.insert("argv".into(), args.argv.clone().into());
+    let numbers = [
+        ("cpu_milli", args.cpus),
+        ("memory_bytes", args.memory),
+        ("disk_bytes", args.disk),
+        ("timeout_ms", args.timeout),
+        ("retries", args.retries.map(u64::from)),
+        ("parallel_max", args.parallel.map(u64::from)),
+    ];
+    for (name, number) in numbers {
+        if let Some(number) = number {
+            spec.insert(name.into(), number.into());
+        }
+    }
+    if let Some(name) = &args.name {
+        spec.insert("name".into(), name.clone().into());
+    }
+    if !args.env.is_empty() {
+        let env = args.env.iter().map(|(n, v)| (n.clone(), v.clone().into()));
+        spec.insert("env".into(), Value::Object(env.collect()));
+    }
+    if !args.condition.is_empty() {
+        spec.insert("conditions".into(), args.condition.clone().into());
+    }
+    if let Some(module) = &args.module {
+        spec.insert("module".into(), digest(client, module).await?.into());
+        if args.argv.is_empty() {
+            spec.insert("argv".into(), json!([module]));
+        }
+    }
+    Ok(Value::Object(spec))
+}
+
+fn condition(text: &str) -> Result<Value, String> {
+    let mut words = text.splitn(3, ' ');
+    match (words.next(), words.next(), words.next()) {
+        (Some(attribute), Some(test), value) if !attribute.is_empty() => {
+            let value = value.unwrap_or_default();
+            Ok(json!({ "attribute": attribute, "test": test, "value": value }))
+        }
+        _ => Err(format!(
+            "{text:?}: expected 'ATTRIBUTE TEST [VALUE]', such as 'rack equals r7'"
+        )),
+    }
+}
+
+async fn digest(client: &Client, module: &str) -> anyhow::Result<String> {
+    if module.starts_with("sha256:") {
+        return Ok(module.to_string());
+    }
+    let bytes = std::fs::read(module).with_context(|| module.to_string())?;
+    let made = upload(client, Method::POST, "/api/v1/components", bytes)
+        .await
+        .with_context(|| format!("upload {module}"))?;
+    Ok(made["digest"].as_str().unwrap_or_default().to_string())
+}

@@ -1,0 +1,196 @@
+//! `mezzo task`.
+
+use super::values::{entries, text};
+use crate::cli::Shown;
+use crate::client::Client;
+use crate::output::{self, bytes, line};
+use crate::query::{encode, with};
+use crate::table::Table;
+use crate::units;
+use anyhow::anyhow;
+use hyper::Method;
+use hyper::body::Bytes;
+use serde_json::Value;
+use std::process::ExitCode;
+
+#[derive(clap::Subcommand, Debug)]
+pub enum Task {
+    /// List tasks
+    Ls {
+        /// Only this framework's
+        #[arg(long)]
+        framework: Option<String>,
+        /// Only on this agent
+        #[arg(long)]
+        agent: Option<u64>,
+        /// Only in these states, comma-separated
+        #[arg(long)]
+        state: Option<String>,
+        /// Those that have ended as well, as long as they are kept
+        #[arg(long, short = 'a')]
+        ended: bool,
+        #[command(flatten)]
+        shown: Shown,
+    },
+    /// Show one task
+    Inspect {
+        /// Its id, or FRAMEWORK/ID
+        task: String,
+        #[command(flatten)]
+        shown: Shown,
+    },
+    /// Show what a task wrote
+    Logs {
+        /// Its id, or FRAMEWORK/ID
+        task: String,
+        /// Go on until it ends
+        #[arg(long, short = 'f')]
+        follow: bool,
+        /// Its standard error instead of its standard output
+        #[arg(long)]
+        stderr: bool,
+        /// Only so many lines from the end
+        #[arg(long)]
+        tail: Option<u32>,
+    },
+    /// End a task
+    Kill {
+        /// Its id, or FRAMEWORK/ID
+        task: String,
+        /// From the first signal to the last
+        #[arg(long, value_parser = units::millis)]
+        grace: Option<u64>,
+    },
+}
+
+impl Task {
+    pub async fn run(self, client: Client) -> anyhow::Result<ExitCode> {
+        match self {
+            Task::Ls {
+                framework,
+                agent,
+                state,
+                ended,
+                shown,
+            } => {
+                let path = with(
+                    "/api/v1/tasks",
+                    &[
+                        ("framework", framework),
+                        ("agent", agent.map(|id| id.to_string())),
+                        ("state", state),
+                        ("ended", ended.then(|| "true".into())),
+                    ],
+                );
+                let tasks = client.list(&path, "tasks").await?;
+                if shown.json() {
+                    output::json(&tasks)?;
+                } else {
+                    table(&tasks).print()?;
+                }
+            }
+            Task::Inspect { task, shown } => {
+                // The whole of it either way: a task has no short form.
+                let _ = shown;
+                output::json(&find(&client, &task).await?)?;
+            }
+            Task::Logs {
+                task,
+                follow,
+                stderr,
+                tail,
+            } => {
+                let found = find(&client, &task).await?;
+                let stream = if stderr { "stderr" } else { "stdout" };
+                if follow {
+                    let logs = with(
+                        &format!("{}/logs", path(&found)),
+                        &[
+                            ("stream", Some(stream.into())),
+                            ("offset", tail.map(|lines| format!("-{lines}"))),
+                            ("follow", Some("true".into())),
+                        ],
+                    );
+                    let mut output = client.stream(Method::GET, &logs, Bytes::new()).await?;
+                    while let Some(data) = output.next().await? {
+                        bytes(&data)?;
+                    }
+                } else {
+                    copy(&client, &path(&found), stream, tail).await?;
+                }
+            }
+            Task::Kill { task, grace } => {
+                let found = find(&client, &task).await?;
+                let path = with(&path(&found), &[("grace_ms", grace.map(|g| g.to_string()))]);
+                client.json(Method::DELETE, &path, None).await?;
+                line(&format!("{} is asked to end", text(&found["task"])))?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn table(tasks: &Value) -> Table {
+    let mut table = Table::new(&["framework", "task", "state", "agent", "exit", "reason"]);
+    for task in entries(tasks, "tasks") {
+        table.row([
+            text(&task["framework"]),
+            text(&task["task"]),
+            text(&task["state"]),
+            format!("{} {}", text(&task["agent"]), text(&task["hostname"])),
+            text(&task["exit_code"]),
+            text(&task["reason"]),
+        ]);
+    }
+    table
+}
+
+/// The task of that name: `FRAMEWORK/ID`, or an id that only one framework has.
+async fn find(client: &Client, name: &str) -> anyhow::Result<Value> {
+    if let Some((framework, task)) = name.split_once('/') {
+        let path = format!("/api/v1/tasks/{}/{}", encode(framework), encode(task));
+        return client.get(&path).await;
+    }
+    let path = with(
+        "/api/v1/tasks",
+        &[("task", Some(name.into())), ("ended", Some("true".into()))],
+    );
+    let found = client.list(&path, "tasks").await?;
+    match entries(&found, "tasks") {
+        [one] => Ok(one.clone()),
+        [] => Err(anyhow!(
+            "there is no task {name:?}; `mezzo task ls --ended` lists those there are"
+        )),
+        [first, ..] => Err(anyhow!(
+            "several frameworks have a task {name:?}: say which, such as {}/{name}",
+            text(&first["framework"])
+        )),
+    }
+}
+
+fn path(task: &Value) -> String {
+    format!(
+        "/api/v1/tasks/{}/{}",
+        encode(&text(&task["framework"])),
+        encode(&text(&task["task"]))
+    )
+}
+
+/// What is there now, piece by piece.
+async fn copy(client: &Client, task: &str, stream: &str, tail: Option<u32>) -> anyhow::Result<()> {
+    let mut offset = tail.map_or("0".to_string(), |lines| format!("-{lines}"));
+    loop {
+        let path = format!("{task}/logs?stream={stream}&offset={offset}");
+        let mut piece = client.stream(Method::GET, &path, Bytes::new()).await?;
+        let mut at = piece.offset().unwrap_or(0);
+        let begun = at;
+        while let Some(data) = piece.next().await? {
+            at += data.len() as u64;
+            bytes(&data)?;
+        }
+        if at == begun {
+            return Ok(());
+        }
+        offset = at.to_string();
+    }
+}

@@ -1,0 +1,105 @@
+//! `kill -9` in the middle of a job of 1,000 tasks that each append a line to a file.
+
+use crate::cluster::Cluster;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+const TASKS: u64 = 1_000;
+
+struct Job {
+    id: String,
+    file: PathBuf,
+}
+
+/// Each task appends its own line; a few at a time, so that there is a middle.
+fn submit(cluster: &Cluster) -> Job {
+    let file = cluster.folder().join("lines");
+    let script = format!("echo line-$BATCH_INDEX >> {}", file.display());
+    let id = cluster.submit(&json!({
+        "count": TASKS, "argv": ["sh", "-c", script], "cpu_milli": 100,
+        "memory_bytes": 1 << 20, "parallel_max": 40, "retries": 0,
+    }));
+    cluster.wait_finished(&id, TASKS / 10);
+    Job { id, file }
+}
+
+fn check(cluster: &Cluster, job: &Job) {
+    let ended = cluster.wait_ended(&job.id);
+    assert_eq!(ended["state"], "finished", "{ended}");
+    let text = std::fs::read_to_string(&job.file).expect("the lines");
+    let mut lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len() as u64, TASKS, "one line a task");
+    lines.sort_unstable();
+    lines.dedup();
+    assert_eq!(lines.len() as u64, TASKS, "no task twice");
+}
+
+#[test]
+fn a_killed_master_finds_everything_again() {
+    let mut cluster = Cluster::start(1, "");
+    // It runs all the while: nobody may touch it.
+    let long = cluster
+        .submit(&json!({"argv": ["sh", "-c", "echo $$; exec sleep 1000"], "cpu_milli": 100}));
+    let running = running_task(&cluster, &long);
+    let job = submit(&cluster);
+    cluster.kill_master();
+    cluster.start_master();
+    check(&cluster, &job);
+    let after = running_task(&cluster, &long);
+    assert_eq!(after["run"], running["run"], "the same run");
+    assert_eq!(after["since_ms"], running["since_ms"], "untouched");
+}
+
+fn running_task(cluster: &Cluster, job: &str) -> Value {
+    cluster.until("a running task", |c| {
+        let task = c.get(&format!("/api/v1/tasks/batch/{job}.0.1"));
+        (task["state"] == "running").then_some(task)
+    })
+}
+
+#[test]
+fn a_killed_agent_finds_its_tasks_again() {
+    let mut cluster = Cluster::start(1, "");
+    let job = submit(&cluster);
+    cluster.kill_agent(0);
+    cluster.start_agent(0);
+    check(&cluster, &job);
+}
+
+#[test]
+fn master_and_agent_killed_at_once_lose_nothing() {
+    let mut cluster = Cluster::start(1, "");
+    let job = submit(&cluster);
+    cluster.kill_agent(0);
+    cluster.kill_master();
+    cluster.start_agent(0);
+    cluster.start_master();
+    check(&cluster, &job);
+}
+
+#[test]
+fn a_task_whose_shim_is_killed_fails_with_a_reason() {
+    let cluster = Cluster::start(1, "");
+    let pid_file = cluster.folder().join("pid");
+    let script = format!("echo $PPID $$ > {}; exec sleep 1000", pid_file.display());
+    let id = cluster.submit(&json!({"argv": ["sh", "-c", script]}));
+    let pids = cluster.until("the task's process", |_| {
+        let text = std::fs::read_to_string(&pid_file).ok()?;
+        let pids: Vec<i32> = text
+            .split_whitespace()
+            .filter_map(|pid| pid.parse().ok())
+            .collect();
+        (pids.len() == 2).then_some(pids)
+    });
+    running_task(&cluster, &id);
+    // SAFETY: signals the shim, which is the task's parent.
+    unsafe { libc::kill(pids[0], libc::SIGKILL) };
+    let ended = cluster.wait_ended(&id);
+    assert_eq!(ended["state"], "failed", "{ended}");
+    let task = cluster.get(&format!("/api/v1/tasks/batch/{id}.0.1"));
+    assert_eq!(task["reason"], "shim-lost", "{task}");
+    cluster.wait_for("the task's process is gone", |_| {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", pids[1]));
+        stat.is_err() || stat.is_ok_and(|stat| stat.contains(") Z "))
+    });
+}

@@ -1,0 +1,7 @@
+//! What a cluster must survive, done for real: processes are killed with `kill -9`, frameworks are
+//! hostile, clients send nonsense.
+
+mod bad_input;
+mod cluster;
+mod hostile;
+mod kills;
