@@ -217,7 +217,7 @@ impl Cluster {
     }
 
     /// Waits until there is one.
-    pub fn until<T>(&self, what: &str, get: impl Fn(&Cluster) -> Option<T>) -> T {
+    pub fn until<T>(&self, what: &str, mut get: impl FnMut(&Cluster) -> Option<T>) -> T {
         let started = Instant::now();
         loop {
             if let Some(got) = get(self) {
