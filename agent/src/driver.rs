@@ -8,7 +8,7 @@ use crate::environment::environment;
 use crate::identity::Folder;
 use crate::runs::{OUTCOME, Runs};
 use crate::spawner::{self, Heard, Listener, Spawner};
-use crate::{Config, Error, Program, io, sandbox};
+use crate::{Config, Error, Program, io, leftovers, sandbox};
 use mezzo_agent_core::{Action, Agent, Ending, Event, Kill, Launch, sequence};
 use mezzo_proto::{encode_status, v1};
 use mezzo_shim::Request;
@@ -389,14 +389,21 @@ impl Driver {
                 format!("port {port} is in use by something else on this machine: {error}");
             return self.fail(run, Reason::PortTaken, message);
         }
-        let home = home.map_or(sandbox.as_path(), Path::new);
+        let mut env = environment(
+            launch,
+            home.map_or(sandbox.as_path(), Path::new),
+            &self.hostname,
+        );
+        if home.is_none() {
+            env.push(format!("{}={}", leftovers::SANDBOX, sandbox.display()));
+        }
         let request = Request {
             run: run.0,
             folder: folder.to_string_lossy().into_owned(),
             cwd: sandbox.to_string_lossy().into_owned(),
             output_bytes_max: self.output_bytes_max,
             argv,
-            env: environment(launch, home, &self.hostname),
+            env,
         };
         if let Err(problem) = self.send(&request) {
             self.fail(

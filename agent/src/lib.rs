@@ -9,6 +9,7 @@
 //! | what the machine has | `detect.rs` |
 //! | who this agent is, over restarts | `identity.rs` |
 //! | what is kept of a run, and recovery | `runs.rs` |
+//! | what a lost shim left | `leftovers.rs` |
 //! | the sandbox folder | `sandbox.rs` |
 //! | reading what a task wrote | `output.rs` |
 //! | starting and signalling | `spawner.rs` |
@@ -22,6 +23,7 @@ mod detect;
 mod driver;
 mod environment;
 mod identity;
+mod leftovers;
 mod output;
 mod runs;
 mod sandbox;

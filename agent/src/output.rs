@@ -58,16 +58,21 @@ pub fn refuse(request: &v1::ReadOutput, error: String) -> v1::Output {
 
 fn read_now(runs: &Runs, request: &v1::ReadOutput) -> v1::Output {
     let run = Run(request.run);
-    let Some(folder) = runs.find(run) else {
-        return refuse(
-            request,
-            format!(
-                "this agent keeps nothing of run {run}; output is kept for a while after the end"
-            ),
-        );
-    };
-    // Asked before the files are read: what is there then is all that there will be.
-    let over = runs.is_over(run);
+    while let Some(folder) = runs.find(run) {
+        let answer = read_in(&folder, runs.is_over(run), request);
+        // Put away while it was read: what was not found there may be elsewhere. That happens once.
+        if folder.is_dir() {
+            return answer;
+        }
+    }
+    refuse(
+        request,
+        format!("this agent keeps nothing of run {run}; output is kept for a while after the end"),
+    )
+}
+
+/// `over` was asked before the files are read: what is there then is all that there will be.
+fn read_in(folder: &Path, over: bool, request: &v1::ReadOutput) -> v1::Output {
     let name = if request.stderr { STDERR } else { STDOUT };
     let length_max = request.length_max.min(OUTPUT_BYTES_MAX) as usize;
     match piece(&folder.join(name), request.offset, length_max) {
@@ -78,7 +83,10 @@ fn read_now(runs: &Runs, request: &v1::ReadOutput) -> v1::Output {
             end: over && piece.last,
             error: String::new(),
         },
-        Err(error) => refuse(request, format!("read {name} of run {run}: {error}")),
+        Err(error) => refuse(
+            request,
+            format!("read {name} of run {}: {error}", request.run),
+        ),
     }
 }
 

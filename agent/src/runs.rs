@@ -4,7 +4,8 @@
 //! Nothing here is synced: files survive a `kill -9` of the agent, and after a crash of the machine
 //! every run of the old boot has ended anyway.
 
-use crate::{Error, io};
+use crate::sandbox::SANDBOX;
+use crate::{Error, io, leftovers};
 use mezzo_agent_core::{Ending, Exit, Found, Kill, Launch, Trace};
 use mezzo_shim::{EXIT, Outcome, STARTED};
 use mezzo_types::{Reason, Run};
@@ -200,7 +201,11 @@ impl Runs {
             ))
         } else {
             // It may have ended between the two looks.
-            Trace::Ended(self.ending(run))
+            let ending = self.ending(run);
+            if let Ending::Failed(Reason::ShimLost, _) = &ending {
+                leftovers::kill(&folder.join(SANDBOX));
+            }
+            Trace::Ended(ending)
         };
         Found {
             launch: kept.launch,

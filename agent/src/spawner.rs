@@ -4,7 +4,8 @@
 //! spawner, which is small, does. Shims outlive their spawner; who waits for the end of a run whose
 //! spawner is gone is [`watch`].
 
-use crate::{Config, Error, io};
+use crate::sandbox::SANDBOX;
+use crate::{Config, Error, io, leftovers};
 use mezzo_shim::{CONTROL, NOTES_FD, Note, REQUESTS_FD, Request, STARTED};
 use mezzo_types::Run;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType};
@@ -229,6 +230,9 @@ pub fn watch(folder: PathBuf, run: Run, listener: &Listener) -> Result<(), Error
                     break;
                 }
             }
+        }
+        if !folder.join(mezzo_shim::EXIT).exists() {
+            leftovers::kill(&folder.join(SANDBOX));
         }
         tell(Heard::Gone(run));
     })

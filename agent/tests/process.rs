@@ -82,10 +82,10 @@ fn output_can_be_followed_and_is_rotated() {
     let rest = master.read(1, 5, 20_000);
     assert!(rest.end && rest.data.is_empty());
 
-    // 5000 lines of 8 bytes, through files of 10 kB.
+    // 50000 lines of 8 bytes, through files of 10 kB and what is in a pipe at once.
     master.launch(
         2,
-        &shell("i=10000; while [ $i -lt 15000 ]; do echo l $i; i=$((i+1)); done"),
+        &shell("i=10000; while [ $i -lt 60000 ]; do echo l $i; i=$((i+1)); done"),
         &[],
     );
     master.wait_end(2);
@@ -93,7 +93,7 @@ fn output_can_be_followed_and_is_rotated() {
     assert!(first.offset > 0, "the beginning was rotated away");
     let text = String::from_utf8(first.data).expect("text");
     assert!(
-        first.end && text.ends_with("l 14999\n"),
+        first.end && text.ends_with("l 59999\n"),
         "all that is there is one piece"
     );
     assert!(
@@ -101,13 +101,13 @@ fn output_can_be_followed_and_is_rotated() {
         "the file before the current one is kept: {}",
         text.len()
     );
-    assert_eq!(first.offset + text.len() as u64, 5_000 * 8);
+    assert_eq!(first.offset + text.len() as u64, 50_000 * 8);
     let tail = master.read(2, -3, 0);
     assert_eq!(
         String::from_utf8_lossy(&tail.data),
-        "l 14997\nl 14998\nl 14999\n"
+        "l 59997\nl 59998\nl 59999\n"
     );
-    assert_eq!(tail.offset, 4_997 * 8);
+    assert_eq!(tail.offset, 49_997 * 8);
     assert!(master.read(99, 0, 0).error.contains("99"));
 }
 
@@ -356,6 +356,29 @@ fn a_lost_shim_is_reported_and_leaves_nothing() {
     // The next one is not harmed.
     master.launch(2, &shell("true"), &[]);
     assert_eq!(master.wait_end(2).state, TaskState::Finished);
+}
+
+#[test]
+fn a_shim_that_is_lost_after_its_spawner_leaves_nothing_either() {
+    let master = Master::start();
+    let mut agent = Agent::start(&master);
+    let script =
+        "setsid sh -c 'trap \"\" TERM; echo child $$; while :; do sleep 0.05; done' & wait";
+    for run in [1, 2] {
+        master.launch(run, &shell(script), &[]);
+    }
+    let child = |run: u64| number_after(&master.wait_output(run, "child"), "child");
+    let children = [child(1), child(2)];
+    let shims = [agent.shim(1), agent.shim(2)];
+    agent.kill();
+    // One while no agent is there, one under the next agent.
+    kill_9(shims[0]);
+    agent.restart();
+    assert_eq!(master.wait_end(1).reason, Reason::ShimLost);
+    assert!(!is_alive(children[0]) && is_alive(children[1]));
+    kill_9(shims[1]);
+    assert_eq!(master.wait_end(2).reason, Reason::ShimLost);
+    assert!(!is_alive(children[1]));
 }
 
 #[test]
