@@ -61,7 +61,10 @@ pub fn write_new(code_path: &Path, code: &[u8], seal: &Seal) -> io::Result<()> {
 }
 
 fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = fs::File::options().write(true).create_new(true).open(path)?;
+    let mut file = fs::File::options()
+        .write(true)
+        .create_new(true)
+        .open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -77,7 +80,10 @@ pub struct Cache {
 impl Cache {
     /// Opens the folder, or makes it, and takes everybody else's access away.
     pub fn open(folder: &Path, engine: u64, bytes_max: u64) -> io::Result<Cache> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
         let cache = Cache {
             folder: folder.to_owned(),
@@ -97,7 +103,8 @@ impl Cache {
     /// Where the compiler may write; [`Cache::adopt`] makes it an entry.
     pub fn temporary(&self) -> PathBuf {
         let n = self.next.fetch_add(1, Ordering::Relaxed);
-        self.folder.join(format!("new-{}-{n}.{CODE}", std::process::id()))
+        self.folder
+            .join(format!("new-{}-{n}.{CODE}", std::process::id()))
     }
 
     /// Takes a temporary file away, with all that belongs to it.
@@ -129,7 +136,8 @@ impl Cache {
     }
 
     fn check(&self, code_path: &Path, digest: &Digest) -> Result<(), String> {
-        let text = fs::read(code_path.with_extension(SEAL)).map_err(|e| format!("its seal: {e}"))?;
+        let text =
+            fs::read(code_path.with_extension(SEAL)).map_err(|e| format!("its seal: {e}"))?;
         let seal: Seal = serde_json::from_slice(&text).map_err(|e| format!("its seal: {e}"))?;
         let code = fs::read(code_path).map_err(|e| e.to_string())?;
         let expected = Seal {
@@ -149,7 +157,9 @@ impl Cache {
     /// Makes a temporary file the entry of a component, if its seal says that it is.
     pub fn adopt(&self, temporary: &Path, digest: &Digest) -> Result<PathBuf, Refused> {
         self.check(temporary, digest).map_err(|why| {
-            Refused::Compile(format!("the compiler is not of this version of mezzo: {why}"))
+            Refused::Compile(format!(
+                "the compiler is not of this version of mezzo: {why}"
+            ))
         })?;
         let path = self.code_path(digest);
         let failed = |e| Refused::host(format!("keeping {}", path.display()), e);
@@ -212,8 +222,18 @@ mod tests {
     fn entries_outlive_the_process_and_fit_one_engine() {
         let folder = tempfile::tempdir().unwrap();
         let digest = put(&Cache::open(folder.path(), 1, 100).unwrap(), b"c", b"code");
-        assert!(Cache::open(folder.path(), 1, 100).unwrap().find(&digest).is_some());
-        assert!(Cache::open(folder.path(), 2, 100).unwrap().find(&digest).is_none());
+        assert!(
+            Cache::open(folder.path(), 1, 100)
+                .unwrap()
+                .find(&digest)
+                .is_some()
+        );
+        assert!(
+            Cache::open(folder.path(), 2, 100)
+                .unwrap()
+                .find(&digest)
+                .is_none()
+        );
         let mode = fs::metadata(folder.path()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
     }
@@ -252,13 +272,20 @@ mod tests {
         let digests = [b"a", b"b", b"c"].map(|c| put(&cache, c, b"code"));
         for (age, digest) in [(30, &digests[0]), (20, &digests[1]), (10, &digests[2])] {
             let then = SystemTime::now() - Duration::from_secs(age);
-            fs::File::open(cache.code_path(digest)).unwrap().set_modified(then).unwrap();
+            fs::File::open(cache.code_path(digest))
+                .unwrap()
+                .set_modified(then)
+                .unwrap();
         }
         cache.evict(&[]).unwrap();
         let there = || digests.map(|d| cache.code_path(&d).exists());
         assert_eq!(there(), [false, true, true]);
         put(&cache, b"d", b"code");
         cache.evict(&[digests[1]]).unwrap();
-        assert_eq!(there(), [false, true, true], "what is in use does not count");
+        assert_eq!(
+            there(),
+            [false, true, true],
+            "what is in use does not count"
+        );
     }
 }

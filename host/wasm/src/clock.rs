@@ -27,7 +27,9 @@ struct Times {
 impl VirtualClock {
     /// Sets it to a turn's instant, in milliseconds since the Unix epoch.
     pub fn begin_turn(&self, now_ms: u64) {
-        self.0.turn_ns.store(now_ms.saturating_mul(1_000_000), Relaxed);
+        self.0
+            .turn_ns
+            .store(now_ms.saturating_mul(1_000_000), Relaxed);
         self.0.moved_ns.store(0, Relaxed);
         self.0.awaited_ns.store(u64::MAX, Relaxed);
     }
@@ -92,7 +94,10 @@ mod tests {
         assert_eq!(clock.monotonic_ns(), 1_000_002_000);
         clock.jump_to(5_000_000_000);
         assert!(clock.has_come(5_000_000_000));
-        assert_eq!(clock.monotonic_ns(), 5_000_001_000.max(clock.monotonic_ns() - STEP_NS));
+        assert_eq!(
+            clock.monotonic_ns(),
+            5_000_001_000.max(clock.monotonic_ns() - STEP_NS)
+        );
     }
 
     #[test]
@@ -102,6 +107,9 @@ mod tests {
         clock.jump_to(9_000_000_000);
         clock.begin_turn(1_001);
         assert!(clock.monotonic_ns() >= 9_000_000_000);
-        assert!(clock.wall_ns() < 2_000_000_000, "the wall clock shows the turn's instant");
+        assert!(
+            clock.wall_ns() < 2_000_000_000,
+            "the wall clock shows the turn's instant"
+        );
     }
 }

@@ -86,18 +86,33 @@ fn walk(bytes: &[u8], limits: &SandboxLimits, seen: &mut Seen) -> Result<(), Ref
             Payload::End(_) => seen.depth = seen.depth.saturating_sub(1),
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
                 seen.nested += 1;
-                at_most(seen.nested, limits.nested_max, "nested modules:", "nested_max")?;
+                at_most(
+                    seen.nested,
+                    limits.nested_max,
+                    "nested modules:",
+                    "nested_max",
+                )?;
             }
             Payload::CodeSectionStart { count, .. } => {
                 seen.functions = seen.functions.saturating_add(count);
-                at_most(seen.functions, limits.functions_max, "functions:", "functions_max")?;
+                at_most(
+                    seen.functions,
+                    limits.functions_max,
+                    "functions:",
+                    "functions_max",
+                )?;
             }
             Payload::CodeSectionEntry(body) => {
                 let range = body.range();
                 let bytes = range.end.saturating_sub(range.start);
                 let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
                 let max = limits.function_bytes_max;
-                at_most(bytes, max, "a function of so many bytes:", "function_bytes_max")?;
+                at_most(
+                    bytes,
+                    max,
+                    "a function of so many bytes:",
+                    "function_bytes_max",
+                )?;
             }
             Payload::ComponentImportSection(imports) if seen.depth == 1 => {
                 for import in imports {
@@ -141,7 +156,9 @@ fn is_offered(name: &str) -> bool {
     if let Some(rest) = interface.strip_prefix("wasi:") {
         return version.starts_with("0.2.") && wasi::OFFERED.contains(&rest);
     }
-    let own = interface.strip_prefix(PACKAGE).and_then(|rest| rest.strip_prefix('/'));
+    let own = interface
+        .strip_prefix(PACKAGE)
+        .and_then(|rest| rest.strip_prefix('/'));
     own.is_some_and(|name| OFFERED.contains(&name)) && is_served(version)
 }
 
@@ -243,8 +260,14 @@ mod tests {
         for (bad, hint) in [
             ("wasi:http/outgoing-handler@0.2.0", "no network"),
             ("wasi:io/poll@0.3.0", "WASI 0.2.x"),
-            ("mezzo:framework/driver@0.2.0", "serves mezzo:framework@0.1.0"),
-            ("mezzo:framework/secrets@0.1.0", "serves mezzo:framework@0.1.0"),
+            (
+                "mezzo:framework/driver@0.2.0",
+                "serves mezzo:framework@0.1.0",
+            ),
+            (
+                "mezzo:framework/secrets@0.1.0",
+                "serves mezzo:framework@0.1.0",
+            ),
             ("acme:gpu/nvml@1.0.0", "WASI 0.2.x only"),
         ] {
             let refused = import(bad);
@@ -279,7 +302,10 @@ mod tests {
             inspect(&bytes, &limits).unwrap_err().to_string()
         };
         assert!(with(2).contains("does not export"));
-        assert_eq!(with(3), "the component has functions: 3; functions_max is 2");
+        assert_eq!(
+            with(3),
+            "the component has functions: 3; functions_max is 2"
+        );
 
         let bytes = wat::parse_str("(component)").expect("it is");
         let limits = |component_bytes_max| SandboxLimits {

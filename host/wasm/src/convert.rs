@@ -137,9 +137,7 @@ pub fn event<'a>(of: &'a turn::GuestEvent, offers: &mut Vec<Offer<String>>) -> E
         }
         GuestEvent::Timer(name) => Event::Timer(name),
         GuestEvent::Options(json) => Event::Options(json),
-        GuestEvent::StreamsClosed(ids) => {
-            Event::StreamsClosed(ids.iter().map(|id| id.0).collect())
-        }
+        GuestEvent::StreamsClosed(ids) => Event::StreamsClosed(ids.iter().map(|id| id.0).collect()),
         GuestEvent::Offers => Event::Offers(std::mem::take(offers)),
     }
 }

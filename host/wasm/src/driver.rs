@@ -17,53 +17,93 @@ fn answer<T>(result: Result<T, ledger::Refusal>) -> Answer<T> {
 
 /// Offers the interface to guests.
 pub fn link(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
-    import(interface, "want", |guest: &mut Guest, (demands,): (Vec<Demand>,)| {
-        let ledger = guest.ledger("driver.want")?;
-        let demands: Result<Vec<_>, _> = demands.into_iter().map(lift::demand).collect();
-        Ok(answer(demands.and_then(|demands| ledger.want(demands))))
-    })?;
+    import(
+        interface,
+        "want",
+        |guest: &mut Guest, (demands,): (Vec<Demand>,)| {
+            let ledger = guest.ledger("driver.want")?;
+            let demands: Result<Vec<_>, _> = demands.into_iter().map(lift::demand).collect();
+            Ok(answer(demands.and_then(|demands| ledger.want(demands))))
+        },
+    )?;
     import(interface, "revive", |guest: &mut Guest, (): ()| {
         guest.ledger("driver.revive")?.revive();
         Ok(())
     })?;
-    import(interface, "launch", |guest: &mut Guest, (placements,): (Vec<Placement>,)| {
-        let ledger = guest.ledger("driver.launch")?;
-        let placements = lift_all(placements);
-        Ok(answer(placements.and_then(|p| ledger.launch(p)).map(launched)))
-    })?;
+    import(
+        interface,
+        "launch",
+        |guest: &mut Guest, (placements,): (Vec<Placement>,)| {
+            let ledger = guest.ledger("driver.launch")?;
+            let placements = lift_all(placements);
+            Ok(answer(
+                placements.and_then(|p| ledger.launch(p)).map(launched),
+            ))
+        },
+    )?;
     import(
         interface,
         "launch-group",
         |guest: &mut Guest, (group, placements): (String, Vec<Placement>)| {
             let ledger = guest.ledger("driver.launch-group")?;
             let placements = lift_all(placements);
-            Ok(answer(placements.and_then(|p| ledger.launch_group(&group, p)).map(launched)))
+            Ok(answer(
+                placements
+                    .and_then(|p| ledger.launch_group(&group, p))
+                    .map(launched),
+            ))
         },
     )?;
-    import(interface, "kill", |guest: &mut Guest, (task, grace_ms): (String, Option<u64>)| {
-        Ok(answer(guest.ledger("driver.kill")?.kill(&task, grace_ms)))
-    })?;
-    import(interface, "tasks", |guest: &mut Guest, (after, limit): (Option<String>, u32)| {
-        let tasks = guest.ledger("driver.tasks")?.tasks(after.as_deref(), limit as usize);
-        let tasks: Vec<TaskStatus<String>> =
-            tasks.iter().map(|task| convert::task_status(task)).collect();
-        Ok((tasks,))
-    })?;
-    import(interface, "find-task", |guest: &mut Guest, (task,): (String,)| {
-        let task = guest.ledger("driver.find-task")?.find_task(&task);
-        Ok((task.map(|task| convert::task_status::<String>(task)),))
-    })?;
-    import(interface, "agents", |guest: &mut Guest, (after, limit): (Option<u64>, u32)| {
-        let ledger = guest.ledger("driver.agents")?;
-        let agents = ledger.agents(after.map(AgentId), limit as usize);
-        let agents: Vec<Agent<String>> =
-            agents.iter().map(|agent| convert::agent(agent)).collect();
-        Ok((agents,))
-    })?;
-    import(interface, "find-agent", |guest: &mut Guest, (agent,): (u64,)| {
-        let agent = guest.ledger("driver.find-agent")?.find_agent(AgentId(agent));
-        Ok((agent.map(|agent| convert::agent::<String>(agent)),))
-    })
+    import(
+        interface,
+        "kill",
+        |guest: &mut Guest, (task, grace_ms): (String, Option<u64>)| {
+            Ok(answer(guest.ledger("driver.kill")?.kill(&task, grace_ms)))
+        },
+    )?;
+    import(
+        interface,
+        "tasks",
+        |guest: &mut Guest, (after, limit): (Option<String>, u32)| {
+            let tasks = guest
+                .ledger("driver.tasks")?
+                .tasks(after.as_deref(), limit as usize);
+            let tasks: Vec<TaskStatus<String>> = tasks
+                .iter()
+                .map(|task| convert::task_status(task))
+                .collect();
+            Ok((tasks,))
+        },
+    )?;
+    import(
+        interface,
+        "find-task",
+        |guest: &mut Guest, (task,): (String,)| {
+            let task = guest.ledger("driver.find-task")?.find_task(&task);
+            Ok((task.map(|task| convert::task_status::<String>(task)),))
+        },
+    )?;
+    import(
+        interface,
+        "agents",
+        |guest: &mut Guest, (after, limit): (Option<u64>, u32)| {
+            let ledger = guest.ledger("driver.agents")?;
+            let agents = ledger.agents(after.map(AgentId), limit as usize);
+            let agents: Vec<Agent<String>> =
+                agents.iter().map(|agent| convert::agent(agent)).collect();
+            Ok((agents,))
+        },
+    )?;
+    import(
+        interface,
+        "find-agent",
+        |guest: &mut Guest, (agent,): (u64,)| {
+            let agent = guest
+                .ledger("driver.find-agent")?
+                .find_agent(AgentId(agent));
+            Ok((agent.map(|agent| convert::agent::<String>(agent)),))
+        },
+    )
 }
 
 fn lift_all(placements: Vec<Placement>) -> Result<Vec<ledger::Placement>, ledger::Refusal> {

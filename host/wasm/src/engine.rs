@@ -5,8 +5,7 @@ use crate::limits::SandboxLimits;
 use std::hash::{Hash, Hasher};
 use std::num::NonZeroUsize;
 use wasmtime::{
-    Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
-    Strategy,
+    Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy,
 };
 
 /// Address space of one linear memory: with 4 GiB and a guard, a 32-bit address cannot leave it and

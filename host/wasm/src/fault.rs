@@ -116,10 +116,7 @@ fn of_trap(trap: Trap, growth_refused: Option<&str>) -> (FaultKind, String) {
             FaultKind::StackLimit,
             "the framework used up its stack (wasm_stack_bytes): endless recursion?".to_owned(),
         ),
-        Trap::Interrupt => (
-            FaultKind::CpuLimit,
-            "the call was interrupted".to_owned(),
-        ),
+        Trap::Interrupt => (FaultKind::CpuLimit, "the call was interrupted".to_owned()),
         Trap::StringOutOfBounds
         | Trap::ListOutOfBounds
         | Trap::InvalidDiscriminant
@@ -131,7 +128,10 @@ fn of_trap(trap: Trap, growth_refused: Option<&str>) -> (FaultKind, String) {
             format!("the framework broke a rule of the component model: {trap}"),
         ),
         trap => match growth_refused {
-            Some(refused) => (FaultKind::MemoryLimit, format!("{refused}, and then: {trap}")),
+            Some(refused) => (
+                FaultKind::MemoryLimit,
+                format!("{refused}, and then: {trap}"),
+            ),
             None => (FaultKind::Trap, trap.to_string()),
         },
     }
@@ -174,8 +174,14 @@ mod tests {
         assert_eq!(kind(Trap::UnreachableCodeReached), FaultKind::Trap);
         assert_eq!(kind(Trap::ListOutOfBounds), FaultKind::Malformed);
         let unreachable = wasmtime::Error::from(Trap::UnreachableCodeReached);
-        assert_eq!(classify(&unreachable, Some("refused")).0, FaultKind::MemoryLimit);
-        assert_eq!(kind(wasmtime::format_err!("invalid utf-8 sequence")), FaultKind::Malformed);
+        assert_eq!(
+            classify(&unreachable, Some("refused")).0,
+            FaultKind::MemoryLimit
+        );
+        assert_eq!(
+            kind(wasmtime::format_err!("invalid utf-8 sequence")),
+            FaultKind::Malformed
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::boundary::{Boundary, Bytes as _};
 use crate::contract::{Event, Request, Setup};
 use crate::convert;
 use crate::deadline::Deadline;
-use crate::fault::{classify, printable, FAULT_MESSAGE_BYTES_MAX};
+use crate::fault::{FAULT_MESSAGE_BYTES_MAX, classify, printable};
 use crate::guest::Guest;
 use crate::lift;
 use crate::linker::PACKAGE;
@@ -15,9 +15,7 @@ use mezzo_core::turn::{self, WebRequest, WebResponse};
 use mezzo_core::{Call, Effects, Fault, FaultKind, FrameworkLimits, Turn};
 use mezzo_types::RequestId;
 use std::mem;
-use wasmtime::component::{
-    Component, ComponentExportIndex, Func, InstancePre, Linker, TypedFunc,
-};
+use wasmtime::component::{Component, ComponentExportIndex, Func, InstancePre, Linker, TypedFunc};
 use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 
 type StartIn<'a> = (u64, Setup<&'a str>);
@@ -46,7 +44,9 @@ impl Ready {
         Ok(Ready {
             start: function(component, &scheduler, "start")?,
             handle: function(component, &scheduler, "handle")?,
-            web: web.map(|web| function(component, &web, "handle")).transpose()?,
+            web: web
+                .map(|web| function(component, &web, "handle"))
+                .transpose()?,
             pre,
         })
     }
@@ -137,8 +137,14 @@ impl Instance {
         let of = |name: &str, result: wasmtime::Result<()>| {
             result.map_err(|e| MakeError::Signature(format!("the export `{name}`: {e:#}")))
         };
-        of("scheduler.start", start.typed::<StartIn, StartOut>(&store).map(drop))?;
-        of("scheduler.handle", handle.typed::<HandleIn, ()>(&store).map(drop))?;
+        of(
+            "scheduler.start",
+            start.typed::<StartIn, StartOut>(&store).map(drop),
+        )?;
+        of(
+            "scheduler.handle",
+            handle.typed::<HandleIn, ()>(&store).map(drop),
+        )?;
         if let Some(web) = &web {
             of("web.handle", web.typed::<WebIn, WebOut>(&store).map(drop))?;
         }
@@ -171,8 +177,10 @@ impl Instance {
             match call {
                 Call::Start(setup) => self.start(now, setup)?,
                 Call::Handle(events) => {
-                    let events: Vec<Event<&str>> =
-                        events.iter().map(|event| convert::event(event, &mut offers)).collect();
+                    let events: Vec<Event<&str>> = events
+                        .iter()
+                        .map(|event| convert::event(event, &mut offers))
+                        .collect();
                     self.handle(now, &events)?;
                 }
                 Call::Web(request) => self.web(now, request)?,
@@ -180,7 +188,11 @@ impl Instance {
         }
         match self.guest().ledger.take() {
             Some(ledger) => Ok(ledger.finish()),
-            None => Err(fault(FaultKind::Host, "handle", "the turn has lost its ledger")),
+            None => Err(fault(
+                FaultKind::Host,
+                "handle",
+                "the turn has lost its ledger",
+            )),
         }
     }
 
@@ -239,7 +251,11 @@ impl Instance {
 
     fn respond(&mut self, request: RequestId, response: WebResponse) -> Result<(), Fault> {
         let Some(ledger) = self.guest().ledger.as_mut() else {
-            return Err(fault(FaultKind::Host, "web", "the turn has lost its ledger"));
+            return Err(fault(
+                FaultKind::Host,
+                "web",
+                "the turn has lost its ledger",
+            ));
         };
         let refused = match ledger.respond(request, response) {
             Ok(()) => return Ok(()),
@@ -248,7 +264,11 @@ impl Instance {
             Err(refusal) => Err(refusal),
         };
         refused.map_err(|refusal| {
-            fault(FaultKind::Malformed, "web", &format!("the response is refused: {refusal:?}"))
+            fault(
+                FaultKind::Malformed,
+                "web",
+                &format!("the response is refused: {refusal:?}"),
+            )
         })
     }
 
@@ -281,7 +301,10 @@ fn not_made(error: &wasmtime::Error, refused: Option<&str>) -> MakeError {
 fn unavailable(why: &str) -> WebResponse {
     WebResponse {
         status: 503,
-        headers: vec![("content-type".to_owned(), b"text/plain; charset=utf-8".to_vec())],
+        headers: vec![(
+            "content-type".to_owned(),
+            b"text/plain; charset=utf-8".to_vec(),
+        )],
         body: Some(why.as_bytes().to_vec()),
     }
 }

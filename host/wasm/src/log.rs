@@ -8,16 +8,20 @@ use crate::logs::Level;
 
 /// Offers the interface to guests.
 pub fn link(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
-    import(interface, "write", |guest: &mut Guest, (level, message): (Wit, String)| {
-        let level = match level {
-            Wit::Debug => Level::Debug,
-            Wit::Info => Level::Info,
-            Wit::Warn => Level::Warn,
-            Wit::Error => Level::Error,
-        };
-        guest.log.message(level, &message);
-        Ok(())
-    })
+    import(
+        interface,
+        "write",
+        |guest: &mut Guest, (level, message): (Wit, String)| {
+            let level = match level {
+                Wit::Debug => Level::Debug,
+                Wit::Info => Level::Info,
+                Wit::Warn => Level::Warn,
+                Wit::Error => Level::Error,
+            };
+            guest.log.message(level, &message);
+            Ok(())
+        },
+    )
 }
 
 impl Bytes for Wit {

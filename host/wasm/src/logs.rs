@@ -60,7 +60,10 @@ struct Budget {
 impl Budget {
     fn begin_turn(&mut self, now_ms: u64, per_s: u64) {
         let burst = per_s.saturating_mul(2);
-        let passed_ms = self.at_ms.map_or(2_000, |at| now_ms.saturating_sub(at)).min(2_000);
+        let passed_ms = self
+            .at_ms
+            .map_or(2_000, |at| now_ms.saturating_sub(at))
+            .min(2_000);
         // A gain of less than one byte is not lost: its time stays open.
         let gain = per_s.saturating_mul(passed_ms) / 1_000;
         if gain > 0 || self.at_ms.is_none() || self.per_s != per_s {
@@ -185,7 +188,11 @@ impl Inner {
             if self.budget.take(cost) {
                 let text: String = indent
                     .chars()
-                    .chain(piece.chars().map(|c| if c.is_control() && c != '\t' { ' ' } else { c }))
+                    .chain(
+                        piece
+                            .chars()
+                            .map(|c| if c.is_control() && c != '\t' { ' ' } else { c }),
+                    )
                     .collect();
                 self.sink.line(self.framework, level, &text);
             } else {
@@ -205,9 +212,16 @@ fn boundary_at(text: &str, max: usize) -> usize {
     if text.len() <= max {
         return text.len();
     }
-    let at = (0..=max).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let at = (0..=max)
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0);
     // A limit smaller than one character must not stop the loop.
-    if at == 0 { text.chars().next().map_or(0, char::len_utf8) } else { at }
+    if at == 0 {
+        text.chars().next().map_or(0, char::len_utf8)
+    } else {
+        at
+    }
 }
 
 #[cfg(test)]
@@ -230,7 +244,12 @@ mod tests {
     }
 
     fn lines(kept: &Kept) -> Vec<String> {
-        kept.0.lock().unwrap().drain(..).map(|(_, text)| text).collect()
+        kept.0
+            .lock()
+            .unwrap()
+            .drain(..)
+            .map(|(_, text)| text)
+            .collect()
     }
 
     #[test]
@@ -239,9 +258,20 @@ mod tests {
         log.begin_turn(0, 1_000);
         log.bytes(Stream::Out, b"ab");
         log.bytes(Stream::Out, b"c\nd\n\n\xff0123456789abc");
-        assert_eq!(lines(&kept), ["abc", "d", "\u{fffd}01234567", "8"].map(String::from)[..3].to_vec());
+        assert_eq!(
+            lines(&kept),
+            ["abc", "d", "\u{fffd}01234567", "8"].map(String::from)[..3].to_vec()
+        );
         log.end_turn();
-        assert_eq!(lines(&kept), ["9abc"].map(String::from).to_vec().into_iter().map(|s| format!("{}{s}", "")).collect::<Vec<_>>());
+        assert_eq!(
+            lines(&kept),
+            ["9abc"]
+                .map(String::from)
+                .to_vec()
+                .into_iter()
+                .map(|s| format!("{}{s}", ""))
+                .collect::<Vec<_>>()
+        );
     }
 
     #[test]
@@ -261,8 +291,16 @@ mod tests {
         }
         log.end_turn();
         let shown = lines(&kept);
-        assert_eq!(shown.len(), 3, "two lines fit twice the rate, then the count: {shown:?}");
-        assert!(shown[2].starts_with("4 lines (16 bytes) were dropped"), "{}", shown[2]);
+        assert_eq!(
+            shown.len(),
+            3,
+            "two lines fit twice the rate, then the count: {shown:?}"
+        );
+        assert!(
+            shown[2].starts_with("4 lines (16 bytes) were dropped"),
+            "{}",
+            shown[2]
+        );
         // The same instant gives nothing new, a second later the rate, never more than the burst.
         log.begin_turn(0, 5);
         log.message(Level::Info, "1234");

@@ -109,7 +109,10 @@ mod tests {
                 0x71, 0xc4
             ]
         );
-        assert_eq!(block[62..], [0x50, 0x3c][..].iter().rev().copied().collect::<Vec<_>>()[..]);
+        assert_eq!(
+            block[62..],
+            [0x50, 0x3c][..].iter().rev().copied().collect::<Vec<_>>()[..]
+        );
     }
 
     #[test]

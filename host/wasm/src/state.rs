@@ -11,13 +11,21 @@ pub fn link(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
         let value: Option<Arc<[u8]>> = guest.ledger("state.get")?.state_get(&key).cloned();
         Ok((value,))
     })?;
-    import(interface, "set", |guest: &mut Guest, (key, value): (String, Vec<u8>)| {
-        Ok((guest.ledger("state.set")?.state_set(&key, value),))
-    })?;
-    import(interface, "delete", |guest: &mut Guest, (key,): (String,)| {
-        guest.ledger("state.delete")?.state_delete(&key);
-        Ok(())
-    })?;
+    import(
+        interface,
+        "set",
+        |guest: &mut Guest, (key, value): (String, Vec<u8>)| {
+            Ok((guest.ledger("state.set")?.state_set(&key, value),))
+        },
+    )?;
+    import(
+        interface,
+        "delete",
+        |guest: &mut Guest, (key,): (String,)| {
+            guest.ledger("state.delete")?.state_delete(&key);
+            Ok(())
+        },
+    )?;
     import(
         interface,
         "scan",

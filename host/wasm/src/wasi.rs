@@ -18,7 +18,9 @@ use wasmtime_wasi::p2::bindings::clocks::{monotonic_clock, wall_clock};
 use wasmtime_wasi::p2::bindings::random::{insecure, insecure_seed, random};
 use wasmtime_wasi::p2::bindings::{self, sync};
 use wasmtime_wasi::p2::pipe::ClosedInputStream;
-use wasmtime_wasi::p2::{DynPollable, OutputStream, Pollable, StreamError, StreamResult, subscribe};
+use wasmtime_wasi::p2::{
+    DynPollable, OutputStream, Pollable, StreamError, StreamResult, subscribe,
+};
 use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, async_trait};
 use wasmtime_wasi_io::bytes::Bytes as Buffer;
@@ -225,7 +227,8 @@ impl Pollable for ClockDeadline {
 impl sync::io::poll::Host for Guest {
     fn poll(&mut self, pollables: Vec<Resource<DynPollable>>) -> wasmtime::Result<Vec<u32>> {
         self.boundary.lifted(pollables.len() as u64 * 4)?;
-        let wait = wasmtime_wasi_io::bindings::wasi::io::poll::Host::poll(&mut self.table, pollables);
+        let wait =
+            wasmtime_wasi_io::bindings::wasi::io::poll::Host::poll(&mut self.table, pollables);
         let ready = finish(wait, &self.clock)?;
         self.boundary.lowered(ready.len() as u64 * 4)?;
         Ok(ready)
@@ -271,7 +274,10 @@ fn finish<T>(
             return result;
         }
     }
-    Err(Stop::BadArgument("the framework waits for something that can never happen".to_owned()).into())
+    Err(
+        Stop::BadArgument("the framework waits for something that can never happen".to_owned())
+            .into(),
+    )
 }
 
 // Random numbers.
@@ -342,7 +348,9 @@ impl StdoutStream for LogPipe {
 impl OutputStream for LogPipe {
     fn write(&mut self, bytes: Buffer) -> StreamResult<()> {
         if bytes.len() > WRITE_BYTES_MAX {
-            return Err(StreamError::trap("a write was larger than check-write allowed"));
+            return Err(StreamError::trap(
+                "a write was larger than check-write allowed",
+            ));
         }
         self.0.bytes(self.1, &bytes);
         Ok(())

@@ -49,8 +49,11 @@ fn quarantined(cluster: &Cluster, kind: &str, fault: &str) {
         message.is_some_and(|m| !m.is_empty()),
         "{kind}: {framework}"
     );
-    let task = cluster.get(&format!("/api/v1/tasks/{kind}/hostage"));
-    assert_eq!(task["state"], "running", "{kind}: its task still runs");
+    // With a broken allocator it never gets as far as launching.
+    if !kind.contains("realloc") {
+        let task = cluster.get(&format!("/api/v1/tasks/{kind}/hostage"));
+        assert_eq!(task["state"], "running", "{kind}: its task still runs");
+    }
     batch_works(cluster);
     let (status, _) = cluster
         .ask("DELETE", &format!("/api/v1/frameworks/{kind}"), b"")
@@ -84,7 +87,7 @@ fn a_framework_that_does_not_start_is_refused_and_leaves_nothing() {
     let cluster = Cluster::start(1, "");
     for (kind, word) in [
         ("loop-in-start", "start_ms"),
-        ("panic-in-start", "as it was told to"),
+        ("panic-in-start", "unreachable"),
         ("refuse-to-start", "as it was told to"),
     ] {
         let options = json!({"misbehave": kind});

@@ -43,10 +43,13 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Arguments, String> 
     };
     let mut args = args.into_iter();
     while let Some(option) = args.next() {
-        let value = args.next().ok_or_else(|| format!("{option:?} needs a value"))?;
+        let value = args
+            .next()
+            .ok_or_else(|| format!("{option:?} needs a value"))?;
         let number = || {
             let text = value.to_str().unwrap_or_default();
-            text.parse::<u64>().map_err(|e| format!("{option:?} {value:?}: {e}"))
+            text.parse::<u64>()
+                .map_err(|e| format!("{option:?} {value:?}: {e}"))
         };
         match option.to_str() {
             Some(OPTION_OUT) => arguments.out = PathBuf::from(&value),
@@ -79,7 +82,9 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         ..SandboxLimits::default()
     };
     let engine = engine::for_compiling(&limits).map_err(|e| format!("the engine: {e:#}"))?;
-    let code = engine.precompile_component(&component).map_err(|e| format!("{e:#}"))?;
+    let code = engine
+        .precompile_component(&component)
+        .map_err(|e| format!("{e:#}"))?;
     let seal = cache::Seal::of(&component, &code, engine::compatibility(&engine));
     drop(component);
     cache::write_new(&arguments.out, &code, &seal)

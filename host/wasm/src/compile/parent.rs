@@ -89,7 +89,9 @@ fn read_in_background(pipe: Option<impl Read + Send + 'static>) -> Option<Reader
 }
 
 fn joined(reader: Option<Reader>) -> String {
-    let words = reader.and_then(|thread| thread.join().ok()).unwrap_or_default();
+    let words = reader
+        .and_then(|thread| thread.join().ok())
+        .unwrap_or_default();
     String::from_utf8_lossy(&words).into_owned()
 }
 
