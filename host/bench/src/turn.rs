@@ -99,7 +99,7 @@ fn measure(size: Size, rows: &mut Rows) -> anyhow::Result<()> {
         "empty-turn",
         vec![(
             "p50_us",
-            bench.turns(size.count.unwrap_or(TURNS), &Vec::new(), &[])?,
+            bench.turns(size.count.unwrap_or(TURNS), &[], &[])?,
         )],
     ));
     let (offers, agents) = offers();
@@ -112,7 +112,7 @@ fn measure(size: Size, rows: &mut Rows) -> anyhow::Result<()> {
     );
     let told = vec![GuestEvent::Agents(agents)];
     bench.turns(1, &told, &[])?;
-    let unused = bench.turns(size.runs * 4, &vec![GuestEvent::Offers], &offers)?;
+    let unused = bench.turns(size.runs * 4, &[GuestEvent::Offers], &offers)?;
     rows.push(("offer-unused", vec![("us", unused / OFFERS as f64)]));
     let (launch_us, launched) = bench.launches(size.runs, &offers)?;
     rows.push((
@@ -194,12 +194,12 @@ impl Bench {
     fn turns(
         &mut self,
         count: usize,
-        events: &Vec<GuestEvent>,
+        events: &[GuestEvent],
         offers: &[Offer],
     ) -> anyhow::Result<f64> {
         let mut took = Vec::new();
         for _ in 0..count {
-            took.push(self.run(vec![Call::Handle(events.clone())], offers)?.1);
+            took.push(self.run(vec![Call::Handle(events.to_vec())], offers)?.1);
         }
         Ok(median(took))
     }

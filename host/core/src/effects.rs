@@ -8,7 +8,6 @@ use crate::cluster::{Cluster, Deadline};
 use crate::record::{FrameworkRecord, Record, StatusRecord, TaskRecord, Value};
 use crate::turn::{Effects, Fault, Launch, Task};
 use crate::turns::{Kind, Running, Unit, told_now};
-use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::sync::Arc;
@@ -71,10 +70,10 @@ impl Cluster {
         let framework = running.framework;
         match running.kind {
             Kind::Install(request, record) => {
-                return self.commit_install(request, record, running.instance, effects);
+                return self.commit_install(request, *record, running.instance, effects);
             }
             Kind::Upgrade(request, ref record) => {
-                self.commit_upgrade(request, record.clone(), &running)
+                self.commit_upgrade(request, FrameworkRecord::clone(record), &running)
             }
             Kind::Start => self.instance_lives(framework, running.instance),
             Kind::Web(request) => {
@@ -113,12 +112,12 @@ impl Cluster {
     fn commit_install(
         &mut self,
         request: RequestId,
-        record: Box<FrameworkRecord>,
+        record: FrameworkRecord,
         instance: mezzo_types::InstanceId,
         effects: Effects,
     ) {
         let framework = record.id;
-        self.record(Record::Framework(Arc::new(*record)));
+        self.record(Record::Framework(Arc::new(record)));
         self.revive_host(framework);
         self.instance_lives(framework, instance);
         self.apply_effects(framework, effects);
@@ -126,14 +125,9 @@ impl Cluster {
         self.touch(framework);
     }
 
-    fn commit_upgrade(
-        &mut self,
-        request: RequestId,
-        record: Box<FrameworkRecord>,
-        running: &Running,
-    ) {
+    fn commit_upgrade(&mut self, request: RequestId, record: FrameworkRecord, running: &Running) {
         let framework = running.framework;
-        self.record(Record::Framework(Arc::new(*record)));
+        self.record(Record::Framework(Arc::new(record)));
         self.drop_instance(framework);
         self.instance_lives(framework, running.instance);
         // The new version may want what the old one left.

@@ -76,7 +76,7 @@ pub fn water_fill(capacity: Share, claims: &[Claim]) -> Vec<Share> {
             .iter()
             .map(|claim| {
                 let level =
-                    u64::try_from(level * u128::from(claim.weight) >> 20).unwrap_or(u64::MAX);
+                    u64::try_from((level * u128::from(claim.weight)) >> 20).unwrap_or(u64::MAX);
                 Share(level.clamp(claim.has.0, claim.could_use.0.max(claim.has.0)))
             })
             .collect()

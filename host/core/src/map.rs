@@ -12,9 +12,12 @@ use core::fmt;
 /// Entries in one chunk at most.
 const CHUNK: usize = 128;
 
+/// Sorted entries, shared until one side changes them.
+type Chunk<K, V> = Arc<Vec<(K, V)>>;
+
 /// See the module. Keys and values should be cheap to clone.
 pub struct Map<K, V> {
-    chunks: Arc<Vec<Arc<Vec<(K, V)>>>>,
+    chunks: Arc<Vec<Chunk<K, V>>>,
     len: usize,
 }
 

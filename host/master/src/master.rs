@@ -344,11 +344,8 @@ async fn first_principal(shared: &Shared) -> Result<(), Error> {
         token_sha256: Some(tokens::sha256_hex(token.as_bytes())),
         principal: Arc::from("master"),
     };
-    match lead.ask(request).await {
-        Ok(Answer::Refused(refused)) => {
-            tracing::error!("the first token was refused: {}", refused.message)
-        }
-        Ok(_) | Err(_) => {}
+    if let Ok(Answer::Refused(refused)) = lead.ask(request).await {
+        tracing::error!("the first token was refused: {}", refused.message);
     }
     Ok(())
 }

@@ -61,11 +61,9 @@ impl Ready {
 fn interface(component: &Component, name: &str) -> Option<String> {
     let prefix = format!("{PACKAGE}/{name}@0.1.");
     let ty = component.component_type();
-    let found = ty
-        .exports(component.engine())
+    ty.exports(component.engine())
         .find(|(name, _)| name.starts_with(&prefix))
-        .map(|(name, _)| name.to_owned());
-    found
+        .map(|(name, _)| name.to_owned())
 }
 
 fn function(

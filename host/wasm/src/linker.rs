@@ -19,10 +19,13 @@ pub const OFFERED: [&str; 6] = ["driver", "state", "timers", "log", "streams", "
 /// One interface while it is being filled.
 pub type Interface<'a> = LinkerInstance<'a, Guest>;
 
+/// Fills one interface.
+type Link = fn(&mut Interface<'_>) -> wasmtime::Result<()>;
+
 /// Everything that a guest can import.
 pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);
-    let parts: [(&str, fn(&mut Interface<'_>) -> wasmtime::Result<()>); 5] = [
+    let parts: [(&str, Link); 5] = [
         ("driver", driver::link),
         ("state", state::link),
         ("timers", timers::link),

@@ -448,32 +448,29 @@ impl World {
         let session = SessionId(self.sessions);
         let facts = self.facts[name].clone();
         // The number is known once the core has it; for names in the output it is looked up before.
-        let out = {
-            let mut actions = Vec::new();
-            self.cluster.step(
-                Instant(self.now),
-                Event::AgentConnected {
-                    session,
-                    facts,
-                    runs,
-                },
-                &mut actions,
-            );
-            if let Err(violation) = self.cluster.check() {
-                panic!("{violation}");
+        let mut actions = Vec::new();
+        self.cluster.step(
+            Instant(self.now),
+            Event::AgentConnected {
+                session,
+                facts,
+                runs,
+            },
+            &mut actions,
+        );
+        if let Err(violation) = self.cluster.check() {
+            panic!("{violation}");
+        }
+        for action in &actions {
+            if let Action::Welcome { agent, .. } = action {
+                self.agents.insert(name.into(), (session, *agent));
             }
-            for action in &actions {
-                if let Action::Welcome { agent, .. } = action {
-                    self.agents.insert(name.into(), (session, *agent));
-                }
-            }
-            let mut text = String::new();
-            for action in actions {
-                self.act(action, &mut text);
-            }
-            text
-        };
-        out
+        }
+        let mut text = String::new();
+        for action in actions {
+            self.act(action, &mut text);
+        }
+        text
     }
 
     fn status(&mut self, words: &[&str]) -> String {
