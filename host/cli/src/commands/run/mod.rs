@@ -49,7 +49,7 @@ async fn submit(client: Client, args: Run) -> anyhow::Result<ExitCode> {
         launched: false,
         interrupted: false,
     };
-    watch.to_the_end().await
+    watch.until_end().await
 }
 
 struct Watch {
@@ -65,7 +65,7 @@ struct Watch {
 }
 
 impl Watch {
-    async fn to_the_end(mut self) -> anyhow::Result<ExitCode> {
+    async fn until_end(mut self) -> anyhow::Result<ExitCode> {
         let patience = tokio::time::sleep(PATIENCE);
         tokio::pin!(patience);
         let mut explained = false;
