@@ -11,6 +11,7 @@
 
 mod allocator;
 mod misbehave;
+mod probe;
 
 use crate::misbehave::{Kind, Options};
 use mezzo_sdk::prelude::*;

@@ -75,6 +75,13 @@ kinds! {
     StateOverQuota,
     /// `handle` sets a hundred thousand timers.
     MillionTimers,
+    /// `handle` logs a message that is no UTF-8.
+    BadUtf8,
+    /// `handle` logs a message that lies outside of its memory.
+    BadPointer,
+    /// `handle` tries for files, environment and network, reads the clocks, sleeps, draws a random number, and logs
+    /// what came of it.
+    Probe,
     /// `handle` kills, finds and launches under ids that are not its own; whatever is not refused makes it panic.
     Forge,
     /// After `start` the allocator does not return: the next lowering of arguments hangs.
@@ -152,6 +159,23 @@ pub fn in_handle(options: &Options, cx: &mut Cx<'_>) -> Option<u64> {
                 (0..100_000).find_map(|n| cx.set_timer(&format!("t{n}"), 1_000_000).err());
             note(cx, "timers", refused.map_or(Ok(()), Err));
             Some(1_000)
+        }
+        Kind::BadUtf8 => {
+            // SAFETY: it is not what is promised; the host must find out.
+            cx.info(unsafe { std::str::from_utf8_unchecked(black_box(&[b'a', 0xff, b'b'])) });
+            Some(1_000)
+        }
+        Kind::BadPointer => {
+            let outside = black_box(usize::MAX - 4_095) as *const u8;
+            // SAFETY: as above; nothing here looks at the bytes.
+            let bytes = unsafe { std::slice::from_raw_parts(outside, 4_000) };
+            // SAFETY: as above.
+            cx.info(unsafe { std::str::from_utf8_unchecked(bytes) });
+            Some(1_000)
+        }
+        Kind::Probe => {
+            crate::probe::all(cx);
+            None
         }
         Kind::Forge => {
             forge(cx);

@@ -52,6 +52,7 @@ impl Guest {
             growth: Growth {
                 memory_bytes_max: 0,
                 memory_bytes: 0,
+                granted_bytes: 0,
                 table_elements_max: limits.table_elements_max,
                 instances_max: limits.core_instances_per_component_max as usize,
                 memories_max: limits.memories_per_component_max as usize,
@@ -73,6 +74,8 @@ pub struct Growth {
     /// All linear memories together, in bytes.
     pub memory_bytes_max: u64,
     memory_bytes: u64,
+    /// What was granted last: the engine may still say that it fails.
+    granted_bytes: u64,
     table_elements_max: usize,
     instances_max: usize,
     memories_max: usize,
@@ -88,7 +91,9 @@ impl ResourceLimiter for Growth {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let bytes = self.memory_bytes + (desired.saturating_sub(current)) as u64;
+        let more = desired.saturating_sub(current) as u64;
+        let bytes = self.memory_bytes.saturating_add(more);
+        self.granted_bytes = 0;
         if bytes > self.memory_bytes_max {
             self.refused = Some(format!(
                 "the framework was refused more memory: it asked for {bytes} bytes, memory_bytes is {}",
@@ -97,10 +102,13 @@ impl ResourceLimiter for Growth {
             return Ok(false);
         }
         self.memory_bytes = bytes;
+        self.granted_bytes = more;
         Ok(true)
     }
 
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        // Such as beyond the maximum that the module itself declares.
+        self.memory_bytes -= std::mem::take(&mut self.granted_bytes);
         self.refused = Some(format!("the framework could not get more memory: {error}"));
         Ok(())
     }
@@ -131,5 +139,40 @@ impl ResourceLimiter for Growth {
 
     fn memories(&self) -> usize {
         self.memories_max
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_was_granted_and_not_got_does_not_count() {
+        let mut growth = Growth {
+            memory_bytes_max: 100,
+            memory_bytes: 0,
+            granted_bytes: 0,
+            table_elements_max: 0,
+            instances_max: 0,
+            memories_max: 0,
+            tables_max: 0,
+            refused: None,
+        };
+        let grow = |growth: &mut Growth, from, to| {
+            let granted = growth.memory_growing(from, to, None);
+            granted.expect("a refusal is no error")
+        };
+        assert!(grow(&mut growth, 0, 40));
+        for _ in 0..3 {
+            assert!(grow(&mut growth, 40, 100), "nothing of it was got");
+            let failed = growth.memory_grow_failed(wasmtime::format_err!("the maximum"));
+            failed.expect("it is only noted");
+        }
+        assert!(!grow(&mut growth, 40, 101));
+        assert!(
+            growth
+                .refused
+                .is_some_and(|why| why.contains("memory_bytes is 100"))
+        );
     }
 }

@@ -257,21 +257,11 @@ mod tests {
         let (log, kept) = log();
         log.begin_turn(0, 1_000);
         log.bytes(Stream::Out, b"ab");
+        // The stray byte becomes a character of three, so that the line of ten bytes is two.
         log.bytes(Stream::Out, b"c\nd\n\n\xff0123456789abc");
-        assert_eq!(
-            lines(&kept),
-            ["abc", "d", "\u{fffd}01234567", "8"].map(String::from)[..3].to_vec()
-        );
+        assert_eq!(lines(&kept), ["abc", "d", "\u{fffd}0123456", "78"]);
         log.end_turn();
-        assert_eq!(
-            lines(&kept),
-            ["9abc"]
-                .map(String::from)
-                .to_vec()
-                .into_iter()
-                .map(|s| format!("{}{s}", ""))
-                .collect::<Vec<_>>()
-        );
+        assert_eq!(lines(&kept), ["9abc"]);
     }
 
     #[test]

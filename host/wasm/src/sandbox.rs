@@ -93,8 +93,32 @@ pub struct Sandbox {
     logs: Mutex<HashMap<FrameworkId, FrameworkLog>>,
     /// One compiler at a time: each may use gigabytes.
     compiling: Mutex<()>,
-    /// What wasmtime-wasi's blocking calls are run in. It has no threads, and nothing waits in it.
-    runtime: tokio::runtime::Runtime,
+    runtime: Runtime,
+}
+
+/// What wasmtime-wasi's blocking calls are run in. It has no threads, and nothing waits in it, so
+/// that it may end anywhere: tokio's own may not be dropped by an async task, and whoever holds the
+/// sandbox last drops it.
+struct Runtime(Option<tokio::runtime::Runtime>);
+
+impl Runtime {
+    fn start() -> std::io::Result<Runtime> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+        Ok(Runtime(Some(runtime)))
+    }
+
+    /// Until the guard is dropped, blocking calls of this thread are run in it.
+    fn enter(&self) -> Option<tokio::runtime::EnterGuard<'_>> {
+        self.0.as_ref().map(tokio::runtime::Runtime::enter)
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 #[derive(Default)]
@@ -133,9 +157,7 @@ impl Sandbox {
             })?;
         let ticker = Ticker::start(engine.clone(), Duration::from_millis(limits.tick_ms))
             .map_err(OpenError::Thread)?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .map_err(OpenError::Thread)?;
+        let runtime = Runtime::start().map_err(OpenError::Thread)?;
         Ok(Sandbox {
             engine,
             linker,
@@ -183,8 +205,16 @@ impl Sandbox {
             Some(path) => path,
             None => self.compile(&digest, bytes)?,
         };
-        let ready = self.load(&path)?;
-        self.try_instance(&ready)?;
+        let tried = self.load(&path).and_then(|ready| {
+            self.try_instance(&ready)?;
+            Ok(ready)
+        });
+        if tried.is_err() && compiled {
+            // Nothing stays of what is refused. What was there before may belong to an installed
+            // framework, and be refused only because there is no room for one more instance.
+            self.cache.discard(&path);
+        }
+        let ready = tried?;
         let web = ready.has_web();
         lock(&self.ready).insert(digest, Arc::new(ready));
         self.evict();
