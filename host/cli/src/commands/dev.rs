@@ -252,7 +252,8 @@ async fn first_of<T>(mut futures: Vec<std::pin::Pin<Box<impl Future<Output = T>>
 fn spawn(config: &Path) -> anyhow::Result<Child> {
     let program = std::env::current_exe()?;
     Command::new(program)
-        .args(["agent", "--config"])
+        // The signal at this process' end follows the thread that started it: the main one.
+        .args(["agent", "--with-parent", "--config"])
         .arg(config)
         .env(
             "RUST_LOG",
@@ -321,28 +322,19 @@ async fn wait_for_agents(url: &str, token: &str, agents: usize) -> anyhow::Resul
 async fn end_tasks(url: &str, token: &str) {
     let all = async {
         let client = client(url, token)?;
+        // Removing a framework ends its tasks and launches no more.
+        let frameworks = client.list("/api/v1/frameworks", "frameworks").await?;
+        for framework in frameworks["frameworks"].as_array().into_iter().flatten() {
+            let name = framework["name"].as_str().unwrap_or_default();
+            let path = format!("/api/v1/frameworks/{}", encode(name));
+            client.json(hyper::Method::DELETE, &path, None).await?;
+        }
         loop {
-            let live = client.get("/api/v1/tasks?limit=10000").await?;
-            let live = live["tasks"].as_array().cloned().unwrap_or_default();
-            let live: Vec<_> = live
-                .iter()
-                .filter(|task| {
-                    let state = task["state"].as_str().unwrap_or_default();
-                    !matches!(state, "finished" | "failed" | "killed" | "lost")
-                })
-                .collect();
-            if live.is_empty() {
+            let left = client.list("/api/v1/frameworks", "frameworks").await?;
+            if left["frameworks"].as_array().is_none_or(Vec::is_empty) {
                 return anyhow::Ok(());
             }
-            for task in live {
-                let path = format!(
-                    "/api/v1/tasks/{}/{}?grace_ms=500",
-                    encode(task["framework"].as_str().unwrap_or_default()),
-                    encode(task["task"].as_str().unwrap_or_default())
-                );
-                let _ = client.json(hyper::Method::DELETE, &path, None).await;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
     if tokio::time::timeout(TASKS_END, all).await.is_err() {

@@ -2,14 +2,16 @@
 //! behind its index.
 
 use crate::client::Client;
+use crate::exit::OutputClosed;
 use crate::output::{self, note};
 use crate::query::encode;
 use hyper::Method;
 use hyper::body::Bytes;
 use serde_json::Value;
 use std::collections::HashSet;
+use std::rc::Rc;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
 /// Streams that are read at a time; the others wait, and lose nothing: output is kept.
@@ -25,6 +27,7 @@ pub struct Followers {
     seen: HashSet<String>,
     running: JoinSet<()>,
     room: Arc<Semaphore>,
+    closed: Rc<Notify>,
 }
 
 impl Followers {
@@ -37,6 +40,7 @@ impl Followers {
             seen: HashSet::new(),
             running: JoinSet::new(),
             room: Arc::new(Semaphore::new(STREAMS_MAX)),
+            closed: Rc::default(),
         }
     }
 
@@ -62,7 +66,7 @@ impl Followers {
             );
             let (client, prefix, room) =
                 (self.client.clone(), prefix.clone(), Arc::clone(&self.room));
-            let id = id.to_string();
+            let (id, closed) = (id.to_string(), Rc::clone(&self.closed));
             self.running.spawn_local(async move {
                 let _permit = room.acquire_owned().await;
                 let mut shown = Shown {
@@ -71,12 +75,20 @@ impl Followers {
                     line: Vec::new(),
                 };
                 if let Err(why) = copy(&client, &path, &mut shown).await {
+                    if why.is::<OutputClosed>() {
+                        return closed.notify_one();
+                    }
                     note(&format!(
                         "the {stream} of {id} could not be read to its end: {why:#}"
                     ));
                 }
             });
         }
+    }
+
+    /// Ready when nobody reads our output any more.
+    pub fn closed(&self) -> Rc<Notify> {
+        Rc::clone(&self.closed)
     }
 
     /// Waits until all that was written has been shown.

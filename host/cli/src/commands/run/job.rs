@@ -51,7 +51,6 @@ pub struct Run {
     /// The program and its arguments; with --module, the component's arguments
     #[arg(
         trailing_var_arg = true,
-        allow_hyphen_values = true,
         required_unless_present = "module",
         value_name = "PROGRAM"
     )]

@@ -69,12 +69,17 @@ impl Watch {
         let patience = tokio::time::sleep(PATIENCE);
         tokio::pin!(patience);
         let mut explained = false;
+        let closed = self.followers.closed();
         loop {
             let event = tokio::select! {
                 event = self.events.next() => event?,
                 _ = self.signals.next() => {
                     self.interrupt().await?;
                     continue;
+                }
+                () = closed.notified() => {
+                    self.cancel().await?;
+                    return Ok(ExitCode::SUCCESS);
                 }
                 () = &mut patience, if !explained && !self.launched => {
                     explained = true;
@@ -122,6 +127,10 @@ impl Watch {
             "cancelling job {}; Ctrl-C again leaves at once",
             self.id
         ));
+        self.cancel().await
+    }
+
+    async fn cancel(&self) -> anyhow::Result<()> {
         let path = format!("{}/{}", self.jobs, self.id);
         self.client.json(Method::DELETE, &path, None).await?;
         Ok(())
