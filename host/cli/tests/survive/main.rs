@@ -3,5 +3,6 @@
 
 mod bad_input;
 mod cluster;
+mod full_disk;
 mod hostile;
 mod kills;
