@@ -11,7 +11,7 @@ use crate::spawner::{self, Heard, Listener, Spawner};
 use crate::{Config, Error, Program, io, leftovers, sandbox};
 use mezzo_agent_core::{Action, Agent, Ending, Event, Kill, Launch, sequence};
 use mezzo_proto::{encode_status, v1};
-use mezzo_shim::Request;
+use mezzo_shim::{Request, Wish};
 use mezzo_types::{Instant, Reason, Run, Runtime, Status, TaskState, Term, Workload};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
@@ -250,8 +250,8 @@ impl Driver {
             Action::Keep(launch) => self.keep(&launch),
             Action::KeepKill(run, kill) => self.keep_kill(run, &kill),
             Action::Start(run) => self.start(run),
-            Action::Terminate(run) => self.signal(run, libc::SIGTERM),
-            Action::Destroy(run) => self.signal(run, libc::SIGKILL),
+            Action::Terminate(run) => self.ask(run, Wish::Terminate),
+            Action::Destroy(run) => self.ask(run, Wish::Destroy),
             Action::Say(run, number, status) => self.say(update(run, number, &status)),
             Action::SayUnknown(run) => {
                 let unknown = v1::KillUnknown { run: run.0 };
@@ -454,7 +454,7 @@ impl Driver {
         if state.is_none_or(TaskState::is_final) {
             return;
         }
-        if !self.runs.is_over(run) && self.runs.shim_lives(run) {
+        if !self.runs.is_over(run) && spawner::shim_lives(&self.runs.folder(run)) {
             return self.watch(run);
         }
         let ending = self.runs.ending(run);
@@ -475,7 +475,7 @@ impl Driver {
             .collect();
         for run in orphans {
             self.spawned.remove(&run);
-            if self.runs.folder(run).join(mezzo_shim::STARTED).exists() {
+            if spawner::trace(&self.runs.folder(run)).is_some() {
                 self.watch(run);
             } else {
                 self.start(run);
@@ -489,9 +489,9 @@ impl Driver {
         }
     }
 
-    fn signal(&self, run: Run, signal: i32) {
-        if let Err(error) = spawner::signal(&self.runs.folder(run), signal) {
-            tracing::warn!(%run, signal, "could not be signalled: {error}");
+    fn ask(&self, run: Run, wish: Wish) {
+        if let Err(error) = spawner::ask(&self.runs.folder(run), wish) {
+            tracing::warn!(%run, "its shim could not be asked to {wish:?} it: {error}");
         }
     }
 

@@ -5,9 +5,10 @@
 //! every run of the old boot has ended anyway.
 
 use crate::sandbox::SANDBOX;
+use crate::spawner::{shim_lives, trace};
 use crate::{Error, io, leftovers};
 use mezzo_agent_core::{Ending, Exit, Found, Kill, Launch, Trace};
-use mezzo_shim::{EXIT, Outcome, STARTED};
+use mezzo_shim::{Outcome, SHIM};
 use mezzo_types::{Reason, Run};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -90,7 +91,7 @@ impl Runs {
     /// this one has reported as failed.
     pub fn keep_over(&self, run: Run, reason: Reason, message: &str) -> std::io::Result<()> {
         let folder = self.folder(run);
-        if folder.join(EXIT).exists() {
+        if has_ended(&folder) {
             return Ok(());
         }
         write_whole(&folder, OVER, &serde_json::to_vec(&(reason, message))?)
@@ -99,7 +100,7 @@ impl Runs {
     /// Whether nothing more will be written by a run.
     pub fn is_over(&self, run: Run) -> bool {
         let folder = self.folder(run);
-        !folder.is_dir() || [EXIT, OVER].iter().any(|name| folder.join(name).exists())
+        !folder.is_dir() || has_ended(&folder) || folder.join(OVER).exists()
     }
 
     /// Its end is acknowledged: only its output is kept.
@@ -116,10 +117,9 @@ impl Runs {
         if let Some(ending) = outcome(&folder) {
             return ending;
         }
-        match std::fs::read_to_string(folder.join(EXIT))
-            .ok()
-            .and_then(|text| Outcome::decode(&text))
-        {
+        let trace = trace(&folder);
+        let started = trace.is_some();
+        match trace.and_then(|trace| trace.outcome) {
             Some(Outcome::Code(code)) => Ending::Exit(Exit::Code(code)),
             Some(Outcome::Signal(signal)) => Ending::Exit(Exit::Signal(signal)),
             Some(Outcome::NotExecuted(errno)) => {
@@ -136,7 +136,7 @@ impl Runs {
                     format!("the shim could not {what}: {error}"),
                 )
             }
-            None if folder.join(STARTED).exists() => {
+            None if started => {
                 let message = "the program that watched over the task has died; what was left of the task was killed";
                 Ending::Failed(Reason::ShimLost, message.into())
             }
@@ -145,17 +145,6 @@ impl Runs {
                 "no process could be made for the task".into(),
             ),
         }
-    }
-
-    /// Whether the run's shim lives: it holds a lock for as long as it does.
-    pub fn shim_lives(&self, run: Run) -> bool {
-        let Ok(file) = File::open(self.folder(run).join(STARTED)) else {
-            return false;
-        };
-        matches!(
-            file.try_lock_shared(),
-            Err(std::fs::TryLockError::WouldBlock)
-        )
     }
 
     /// Every run of before a restart. A folder without a launch was torn while it was made: nothing
@@ -182,22 +171,22 @@ impl Runs {
         let kill = std::fs::read(folder.join(KILL))
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let started = folder.join(STARTED);
+        let shim = folder.join(SHIM);
         let over = std::fs::read(folder.join(OVER))
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let trace = if let Some((reason, message)) = over {
             Trace::Ended(Ending::Failed(reason, message))
-        } else if folder.join(EXIT).exists() {
+        } else if has_ended(folder) {
             Trace::Ended(self.ending(run))
         } else if kept.boot != self.boot {
             let message = "the machine was started anew while the task was here";
             Trace::Ended(Ending::Failed(Reason::Rebooted, message.into()))
-        } else if !started.exists() {
+        } else if !shim.exists() {
             Trace::NotStarted
-        } else if self.shim_lives(run) {
+        } else if shim_lives(folder) {
             Trace::Running(millis(
-                started.metadata().and_then(|meta| meta.modified()).ok(),
+                shim.metadata().and_then(|meta| meta.modified()).ok(),
             ))
         } else {
             // It may have ended between the two looks.
@@ -239,6 +228,11 @@ impl Runs {
         }
         Ok(removed)
     }
+}
+
+/// Whether its shim has written down how it ended.
+fn has_ended(folder: &Path) -> bool {
+    trace(folder).is_some_and(|trace| trace.outcome.is_some())
 }
 
 /// What the runner has said of a component, if it has.

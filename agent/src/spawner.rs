@@ -6,13 +6,14 @@
 
 use crate::sandbox::SANDBOX;
 use crate::{Config, Error, io, leftovers};
-use mezzo_shim::{CONTROL, NOTES_FD, Note, REQUESTS_FD, Request, STARTED};
+use mezzo_shim::{NOTES_FD, Note, REQUESTS_FD, Request, SHIM, Trace, Wish};
 use mezzo_types::Run;
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType};
-use std::fs::{File, OpenOptions};
+use rustix::process::{Pid, PidfdFlags, Signal};
+use std::fs::{File, TryLockError};
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ use std::time::Duration;
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 /// The stack of a thread that does nothing but wait.
 const WAITER_STACK_BYTES: usize = 64 << 10;
-/// A shim locks its `started` file right after it has made it: who meets it in between looks again.
+/// A shim locks its file right after it has made it: who meets it in between looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// What is heard of runs and of the spawner.
@@ -215,39 +216,63 @@ pub fn watch(folder: PathBuf, run: Run, listener: &Listener) -> Result<(), Error
     let tell = listener.clone();
     waiter("watch", move || {
         // Without the file there is no shim: then it is gone as well.
-        if let Ok(file) = File::open(folder.join(STARTED)) {
+        let ended = || trace(&folder).is_some_and(|trace| trace.outcome.is_some());
+        if let Ok(file) = File::open(folder.join(SHIM)) {
             loop {
                 let _ = file.lock_shared();
                 let _ = file.unlock();
-                if folder.join(mezzo_shim::EXIT).exists() {
+                if ended() {
                     break;
                 }
                 std::thread::sleep(LOOK_AGAIN);
-                if !matches!(
-                    file.try_lock_shared(),
-                    Err(std::fs::TryLockError::WouldBlock)
-                ) {
+                if !is_locked(&file) {
                     break;
                 }
             }
         }
-        if !folder.join(mezzo_shim::EXIT).exists() {
+        if !ended() {
             leftovers::kill(&folder.join(SANDBOX));
         }
         tell(Heard::Gone(run));
     })
 }
 
-/// Sends a signal to all processes of a run, through its shim. One whose shim is gone has none left.
-pub fn signal(folder: &Path, signal: i32) -> std::io::Result<()> {
-    let options = OpenOptions::new()
-        .write(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(folder.join(CONTROL));
-    match options {
-        Ok(mut pipe) => pipe.write_all(&[u8::try_from(signal).unwrap_or(0)]),
-        Err(error) if error.raw_os_error() == Some(libc::ENXIO) => Ok(()),
-        Err(error) => Err(error),
+/// What a run's shim has written down; none if it never was.
+pub fn trace(folder: &Path) -> Option<Trace> {
+    let text = std::fs::read_to_string(folder.join(SHIM)).ok()?;
+    Some(Trace::decode(&text))
+}
+
+/// Whether a run's shim lives: it holds a lock on its file for as long as it does.
+pub fn shim_lives(folder: &Path) -> bool {
+    File::open(folder.join(SHIM)).is_ok_and(|file| is_locked(&file))
+}
+
+fn is_locked(file: &File) -> bool {
+    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+}
+
+/// Asks a run's shim for something. One whose shim is gone has no processes left.
+pub fn ask(folder: &Path, wish: Wish) -> std::io::Result<()> {
+    let pid = trace(folder)
+        .and_then(|trace| trace.pid)
+        .and_then(Pid::from_raw)
+        .ok_or_else(|| std::io::Error::other("its shim has not said who it is"))?;
+    let shim = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(shim) => shim,
+        Err(Errno::SRCH) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    // Locked after the handle was opened: so the handle is the shim's, and no later process' with
+    // the same number.
+    if !shim_lives(folder) {
+        return Ok(());
+    }
+    let signal = Signal::from_named_raw(wish.signal())
+        .ok_or_else(|| std::io::Error::other("no such signal"))?;
+    match rustix::process::pidfd_send_signal(shim, signal) {
+        Ok(()) | Err(Errno::SRCH) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

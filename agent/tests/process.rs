@@ -267,9 +267,7 @@ fn tasks_outlive_their_agent() {
     let end =
         |run: u64| std::fs::write(agent.run_folder(run).join("sandbox/end"), "").expect("writable");
     end(1);
-    until("the first to end", || {
-        agent.run_folder(1).join("exit").exists().then_some(())
-    });
+    until("the first to end", || agent.trace(1).outcome);
     assert!(pids[1..].iter().all(|pid| is_alive(*pid)));
     master.change(|told| told.updates.clear());
     agent.restart();
@@ -458,9 +456,8 @@ fn a_machine_that_was_started_anew_has_lost_its_runs() {
     // Both end, and what their shims wrote down is lost.
     for run in [1, 2] {
         std::fs::write(agent.run_folder(run).join("sandbox/end"), "").expect("writable");
-        until("its shim to end", || {
-            std::fs::remove_file(agent.run_folder(run).join("exit")).ok()
-        });
+        until("its shim to end", || agent.trace(run).outcome);
+        std::fs::write(agent.run_folder(run).join(mezzo_shim::SHIM), "").expect("writable");
     }
     // Nobody acknowledges the first, so that it is there after the next restart.
     master.acknowledge_none(true);

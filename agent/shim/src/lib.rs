@@ -1,12 +1,9 @@
 //! What the agent and the shim say to each other: the words on their sockets and the names of the
 //! files in a run's folder. Shared by both, so that neither guesses.
 
-/// Made by the shim before it executes the program, and locked for as long as the shim lives.
-pub const STARTED: &str = "started";
-/// Written when the program and all of its processes are gone.
-pub const EXIT: &str = "exit";
-/// A pipe: one byte, the number of a signal for all of the run's processes.
-pub const CONTROL: &str = "control";
+/// The shim's own file: made before it executes the program, and locked for as long as it lives. A
+/// [`Trace`].
+pub const SHIM: &str = "shim";
 /// Standard output.
 pub const STDOUT: &str = "stdout";
 /// Standard error.
@@ -92,6 +89,35 @@ impl Request {
     }
 }
 
+/// What a shim is asked to do with all of its run's processes. Said by a signal to the shim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// SIGTERM to each.
+    Terminate,
+    /// SIGKILL to each, until none is left.
+    Destroy,
+}
+
+impl Wish {
+    /// All of them.
+    pub const ALL: [Wish; 2] = [Wish::Terminate, Wish::Destroy];
+
+    /// The signal that says it.
+    #[must_use]
+    pub const fn signal(self) -> i32 {
+        match self {
+            Wish::Terminate => libc::SIGUSR1,
+            Wish::Destroy => libc::SIGUSR2,
+        }
+    }
+
+    /// What a signal says.
+    #[must_use]
+    pub fn said_by(signal: i32) -> Option<Wish> {
+        Wish::ALL.into_iter().find(|wish| wish.signal() == signal)
+    }
+}
+
 /// What happened to a run. One packet of 16 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Note {
@@ -126,7 +152,39 @@ impl Note {
     }
 }
 
-/// What the exit file says.
+/// What the shim's file says, a line each: who the shim is, and, once the program and all of its
+/// processes are gone, how it ended. One file for both, because a task that lives for a millisecond
+/// is as dear as the files that are made for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trace {
+    /// The shim's process. It is the shim's for as long as the file is locked.
+    pub pid: Option<i32>,
+    /// How the run ended.
+    pub outcome: Option<Outcome>,
+}
+
+impl Trace {
+    /// The first line.
+    #[must_use]
+    pub fn begin(pid: i32) -> String {
+        format!("pid {pid}\n")
+    }
+
+    /// Reads the file. A torn line is none.
+    #[must_use]
+    pub fn decode(text: &str) -> Trace {
+        let mut trace = Trace::default();
+        for line in text.split_inclusive('\n') {
+            match line.strip_prefix("pid ") {
+                Some(pid) => trace.pid = pid.strip_suffix('\n').and_then(|pid| pid.parse().ok()),
+                None => trace.outcome = Outcome::decode(line).or(trace.outcome),
+            }
+        }
+        trace
+    }
+}
+
+/// How a run ended, as its shim saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Ended by itself.
@@ -140,7 +198,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Its form in the file: one line.
+    /// Its line in the shim's file.
     #[must_use]
     pub fn encode(&self) -> String {
         match self {
@@ -151,7 +209,7 @@ impl Outcome {
         }
     }
 
-    /// Reads the file; none if it is malformed.
+    /// Reads the line; none if it is malformed.
     #[must_use]
     pub fn decode(text: &str) -> Option<Outcome> {
         let line = text.strip_suffix('\n')?;
@@ -204,6 +262,23 @@ mod tests {
         ] {
             assert_eq!(Outcome::decode(&outcome.encode()), Some(outcome));
         }
-        assert_eq!(Outcome::decode("code 1"), None, "a torn line is none");
+        let begin = Trace::begin(12);
+        let whole = format!("{begin}{}", Outcome::Code(3).encode());
+        let trace = |pid, outcome| Trace { pid, outcome };
+        assert_eq!(
+            Trace::decode(&whole),
+            trace(Some(12), Some(Outcome::Code(3)))
+        );
+        assert_eq!(Trace::decode(&begin), trace(Some(12), None));
+        assert_eq!(
+            Trace::decode("pid 1"),
+            trace(None, None),
+            "a torn line is none"
+        );
+        assert_eq!(
+            Trace::decode("pid 12\ncode 1"),
+            trace(Some(12), None),
+            "a torn line is none"
+        );
     }
 }

@@ -9,6 +9,7 @@ pub struct Output {
     /// The end of the pipe that the program writes to; -1 when it is closed.
     pub pipe: RawFd,
     path: String,
+    /// Made with the first output: many tasks have none. -1 before.
     file: RawFd,
     written: u64,
     /// Bytes before the current file began.
@@ -17,17 +18,16 @@ pub struct Output {
 }
 
 impl Output {
-    /// Makes the file.
-    pub fn create(path: String, pipe: RawFd, bytes_max: u64) -> Result<Output, i32> {
-        let file = open(&path)?;
-        Ok(Output {
+    /// What comes out of the pipe goes to this file.
+    pub fn new(path: String, pipe: RawFd, bytes_max: u64) -> Output {
+        Output {
             pipe,
             path,
-            file,
+            file: -1,
             written: 0,
             base: 0,
             bytes_max: bytes_max.max(1),
-        })
+        }
     }
 
     /// Moves what is there to the file. False when the stream has ended.
@@ -60,6 +60,9 @@ impl Output {
     fn append(&mut self, bytes: &[u8]) {
         if self.written >= self.bytes_max {
             self.rotate();
+        }
+        if self.file < 0 {
+            self.file = open(&self.path).unwrap_or(-1);
         }
         if sys::write_all(self.file, bytes).is_ok() {
             self.written += bytes.len() as u64;

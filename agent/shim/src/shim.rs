@@ -3,7 +3,7 @@
 use crate::output::Output;
 use crate::{sys, tree};
 use mezzo_shim::{
-    CONTROL, EXIT, NOTES_FD, Note, Outcome, REQUESTS_FD, Request, STARTED, STDERR, STDOUT,
+    NOTES_FD, Note, Outcome, REQUESTS_FD, Request, SHIM, STDERR, STDOUT, Trace, Wish,
 };
 use std::ffi::CString;
 use std::os::fd::RawFd;
@@ -16,7 +16,7 @@ const ROUND_MS: i32 = 20;
 const BUFFER_BYTES: usize = 64 << 10;
 
 /// Runs in the spawner's child and never returns.
-pub fn run(request: &Request) -> ! {
+pub fn run(request: &Request, signals: RawFd) -> ! {
     sys::close(REQUESTS_FD);
     // SAFETY: plain calls of this process on itself.
     unsafe {
@@ -24,61 +24,45 @@ pub fn run(request: &Request) -> ! {
         libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1);
     }
     let path = |name: &str| format!("{}/{name}", request.folder);
-    match claim(&path(STARTED)) {
-        Ok(()) => {}
-        Err(libc::EEXIST) => std::process::exit(STARTED_BEFORE),
-        Err(errno) => finish(
-            request,
-            &Outcome::Broken("make the file `started`".into(), errno),
-        ),
-    }
-    let outcome =
-        watch(request, &path).unwrap_or_else(|(what, errno)| Outcome::Broken(what.into(), errno));
-    finish(request, &outcome)
+    let trace = match claim(&path(SHIM)) {
+        Ok(trace) => trace,
+        Err(libc::EEXIST) => sys::exit(STARTED_BEFORE),
+        // Without its file no run is started, and the agent says so.
+        Err(_) => sys::exit(1),
+    };
+    let outcome = watch(request, signals, &path)
+        .unwrap_or_else(|(what, errno)| Outcome::Broken(what.into(), errno));
+    // Where it cannot be written down, the agent finds a shim that left no word, and reports it lost.
+    let written = sys::write_all(trace, outcome.encode().as_bytes());
+    sys::exit(i32::from(written.is_err()))
 }
 
 /// Makes the file that says that the run was started, and holds its lock until this process is gone.
-fn claim(path: &str) -> Result<(), i32> {
-    let fd = sys::open(path, libc::O_CREAT | libc::O_EXCL | libc::O_RDWR, 0o600)?;
-    // SAFETY: locking touches no memory.
-    if unsafe { libc::flock(fd, libc::LOCK_EX | libc::LOCK_NB) } < 0 {
-        return Err(sys::errno());
-    }
-    Ok(())
+fn claim(path: &str) -> Result<RawFd, i32> {
+    let fd = sys::open(path, libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY, 0o600)?;
+    sys::lock(fd)?;
+    sys::write_all(fd, Trace::begin(own_pid()).as_bytes())?;
+    Ok(fd)
 }
 
-/// Writes down how it ended and goes.
-fn finish(request: &Request, outcome: &Outcome) -> ! {
-    let (new, exit) = (
-        format!("{}/{EXIT}.new", request.folder),
-        format!("{}/{EXIT}", request.folder),
-    );
-    let flags = libc::O_CREAT | libc::O_TRUNC | libc::O_WRONLY;
-    let written = sys::open(&new, flags, 0o600)
-        .and_then(|fd| sys::write_all(fd, outcome.encode().as_bytes()));
-    if written.and_then(|()| sys::rename(&new, &exit)).is_err() {
-        // The agent will find a shim without an exit file, and report it as lost.
-        std::process::exit(1);
-    }
-    std::process::exit(0);
+fn own_pid() -> i32 {
+    std::process::id().cast_signed()
 }
 
 type Problem = (&'static str, i32);
 
 /// Starts the program and stays until the last of its processes is gone.
-fn watch(request: &Request, path: &dyn Fn(&str) -> String) -> Result<Outcome, Problem> {
-    let children = sys::child_signals().map_err(|e| ("watch for children", e))?;
-    sys::mkfifo(&path(CONTROL)).map_err(|e| ("make the control pipe", e))?;
-    let control = sys::open(&path(CONTROL), libc::O_RDWR | libc::O_NONBLOCK, 0)
-        .map_err(|e| ("open the control pipe", e))?;
+fn watch(
+    request: &Request,
+    signals: RawFd,
+    path: &dyn Fn(&str) -> String,
+) -> Result<Outcome, Problem> {
     let (out_read, out_write) = sys::pipe(libc::O_NONBLOCK).map_err(|e| ("make a pipe", e))?;
     let (err_read, err_write) = sys::pipe(libc::O_NONBLOCK).map_err(|e| ("make a pipe", e))?;
     let bytes_max = request.output_bytes_max;
     let mut outputs = [
-        Output::create(path(STDOUT), out_read, bytes_max)
-            .map_err(|e| ("make the file `stdout`", e))?,
-        Output::create(path(STDERR), err_read, bytes_max)
-            .map_err(|e| ("make the file `stderr`", e))?,
+        Output::new(path(STDOUT), out_read, bytes_max),
+        Output::new(path(STDERR), err_read, bytes_max),
     ];
     let main = match execute(request, out_write, err_write) {
         Ok(main) => main,
@@ -87,7 +71,7 @@ fn watch(request: &Request, path: &dyn Fn(&str) -> String) -> Result<Outcome, Pr
     sys::close(out_write);
     sys::close(err_write);
     sys::send_note(&Note::Started.encode(request.run));
-    Ok(attend(main, children, control, &mut outputs))
+    Ok(attend(main, signals, &mut outputs))
 }
 
 /// Executes the program in a child of its own. Waits until it is executed, or says why it was not.
@@ -112,44 +96,28 @@ fn execute(request: &Request, out: RawFd, err: RawFd) -> Result<i32, i32> {
     };
     let (argv_pointers, env_pointers) = (pointers(&argv), pointers(&env));
     let candidates = candidates(request)?;
-    let (told, tell) = sys::pipe(0)?;
-    let parent = std::process::id().cast_signed();
-    // SAFETY: this process has one thread, so the child may go on as usual.
-    match unsafe { libc::fork() } {
-        0 => {
-            // SAFETY: only calls that are safe after a fork, on values made before it.
-            let errno = unsafe {
-                become_program(
-                    &cwd,
-                    &candidates,
-                    &argv_pointers,
-                    &env_pointers,
-                    [out, err],
-                    parent,
-                )
-            };
-            let _ = sys::write_all(tell, &errno.to_le_bytes());
-            std::process::exit(127);
-        }
-        pid if pid < 0 => Err(sys::errno()),
-        pid => {
-            sys::close(tell);
-            let mut errno = [0; 4];
-            let read = loop {
-                match sys::read(told, &mut errno) {
-                    Err(libc::EINTR) => {}
-                    other => break other,
-                }
-            };
-            sys::close(told);
-            // The pipe closes with the execution; before that it carries the error.
-            if read == Ok(4) {
-                let _ = sys::reap(true);
-                return Err(i32::from_le_bytes(errno));
-            }
-            Ok(pid)
-        }
+    let parent = own_pid();
+    let mut errno = 0;
+    let pid = sys::spawn(&mut || {
+        // SAFETY: only calls that are safe in a child that shares its parent's memory, on values
+        // made before it.
+        errno = unsafe {
+            become_program(
+                &cwd,
+                &candidates,
+                &argv_pointers,
+                &env_pointers,
+                [out, err],
+                parent,
+            )
+        };
+    })?;
+    // The child has executed the program, or has come back with the number of an error.
+    if errno != 0 {
+        let _ = sys::reap(true);
+        return Err(errno);
     }
+    Ok(pid)
 }
 
 /// Where the program may be: as it is if it holds a slash, else in each folder of the task's `PATH`.
@@ -222,7 +190,7 @@ unsafe fn become_program(
 }
 
 /// Pumps output, passes signals on and reaps, until no process is left.
-fn attend(main: i32, children: RawFd, control: RawFd, outputs: &mut [Output; 2]) -> Outcome {
+fn attend(main: i32, signals: RawFd, outputs: &mut [Output; 2]) -> Outcome {
     let mut outcome = None;
     let mut destroy = false;
     let mut alive = true;
@@ -235,27 +203,26 @@ fn attend(main: i32, children: RawFd, control: RawFd, outputs: &mut [Output; 2])
             revents: 0,
         };
         let mut fds = [
-            entry(children),
-            entry(control),
+            entry(signals),
             entry(outputs[0].pipe),
             entry(outputs[1].pipe),
         ];
         sys::poll(&mut fds, timeout_ms);
-        for (output, fd) in outputs.iter_mut().zip(&fds[2..]) {
+        for (output, fd) in outputs.iter_mut().zip(&fds[1..]) {
             if fd.revents != 0 {
                 output.pump(&mut buffer);
             }
         }
-        if fds[1].revents != 0 {
-            let mut signals = [0; 16];
-            let n = sys::read(control, &mut signals).unwrap_or(0);
-            for signal in signals.iter().take(n) {
-                destroy |= i32::from(*signal) == libc::SIGKILL;
-                tree::signal(i32::from(*signal));
+        while fds[0].revents != 0 {
+            let Some(signal) = sys::next_signal(signals) else {
+                break;
+            };
+            match Wish::said_by(signal) {
+                Some(Wish::Terminate) => tree::signal(libc::SIGTERM),
+                Some(Wish::Destroy) => destroy = true,
+                // A child has ended: asked for below.
+                None => {}
             }
-        }
-        if fds[0].revents != 0 {
-            let _ = sys::read(children, &mut buffer);
         }
         alive = reap_all(main, &mut outcome);
         if alive && outcome.is_some() && !destroy {

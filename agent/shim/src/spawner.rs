@@ -3,6 +3,7 @@
 use crate::{shim, sys, tree};
 use mezzo_shim::{NOTES_FD, Note, REQUESTS_FD, Request};
 use std::collections::HashMap;
+use std::os::fd::RawFd;
 
 /// The longest request, in bytes: a task's texts, with room for what the agent adds.
 const REQUEST_BYTES_MAX: usize = 4 << 20;
@@ -25,7 +26,8 @@ pub fn run() {
         // SAFETY: changes a flag of a descriptor.
         unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
     }
-    let Ok(children) = sys::child_signals() else {
+    // A shim is born with its signals blocked, so that none is lost before it reads them.
+    let Ok(signals) = sys::signals() else {
         std::process::exit(1)
     };
     let mut shims: HashMap<i32, u64> = HashMap::new();
@@ -37,24 +39,23 @@ pub fn run() {
             events: libc::POLLIN,
             revents: 0,
         };
-        let mut fds = [entry(children), entry(REQUESTS_FD)];
+        let mut fds = [entry(signals), entry(REQUESTS_FD)];
         sys::poll(&mut fds, if orphans { ROUND_MS } else { -1 });
-        if fds[0].revents != 0 {
-            let _ = sys::read(children, &mut [0; 1024]);
-        }
+        // Only children's ends are of interest here, and those are asked for below.
+        while fds[0].revents != 0 && sys::next_signal(signals).is_some() {}
         orphans = reap(&mut shims) || orphans;
         if orphans {
             orphans = kill_orphans(&shims);
         }
-        if fds[1].revents != 0 && !receive(&mut input, &mut shims) {
+        if fds[1].revents != 0 && !receive(&mut input, signals, &mut shims) {
             // The agent is gone. The shims go on without either of us.
-            std::process::exit(0);
+            sys::exit(0);
         }
     }
 }
 
 /// Reads what is there and starts what is complete. False at the end.
-fn receive(input: &mut Vec<u8>, shims: &mut HashMap<i32, u64>) -> bool {
+fn receive(input: &mut Vec<u8>, signals: RawFd, shims: &mut HashMap<i32, u64>) -> bool {
     let mut buffer = [0; 64 << 10];
     match sys::read(REQUESTS_FD, &mut buffer) {
         Ok(0) => return false,
@@ -75,7 +76,7 @@ fn receive(input: &mut Vec<u8>, shims: &mut HashMap<i32, u64>) -> bool {
             break;
         };
         if let Some(request) = Request::decode(body) {
-            start(&request, shims);
+            start(&request, signals, shims);
         }
         used += 4 + length;
     }
@@ -83,10 +84,10 @@ fn receive(input: &mut Vec<u8>, shims: &mut HashMap<i32, u64>) -> bool {
     true
 }
 
-fn start(request: &Request, shims: &mut HashMap<i32, u64>) {
+fn start(request: &Request, signals: RawFd, shims: &mut HashMap<i32, u64>) {
     // SAFETY: this process has one thread, so the child may go on as usual.
     match unsafe { libc::fork() } {
-        0 => shim::run(request),
+        0 => shim::run(request, signals),
         pid if pid > 0 => drop(shims.insert(pid, request.run)),
         // No process can be made: the run's folder has no trace of a start, and the agent says so.
         _ => sys::send_note(&Note::Gone.encode(request.run)),

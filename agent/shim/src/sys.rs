@@ -3,6 +3,9 @@
 use std::ffi::CString;
 use std::os::fd::RawFd;
 
+/// The stack of a child before it executes its program.
+const CHILD_STACK_BYTES: usize = 64 << 10;
+
 /// The number of the last error.
 pub fn errno() -> i32 {
     std::io::Error::last_os_error()
@@ -36,16 +39,16 @@ pub fn close(fd: RawFd) {
     unsafe { libc::close(fd) };
 }
 
+/// Locks a file for as long as this process has it open, or says that another one does.
+pub fn lock(fd: RawFd) -> Result<(), i32> {
+    // SAFETY: locking touches no memory.
+    result(unsafe { libc::flock(fd, libc::LOCK_EX | libc::LOCK_NB) }).map(drop)
+}
+
 pub fn rename(from: &str, to: &str) -> Result<(), i32> {
     let (from, to) = (c(from)?, c(to)?);
     // SAFETY: both are C strings that outlive the call.
     result(unsafe { libc::rename(from.as_ptr(), to.as_ptr()) }).map(|_| ())
-}
-
-pub fn mkfifo(path: &str) -> Result<(), i32> {
-    let path = c(path)?;
-    // SAFETY: the path is a C string that outlives the call.
-    result(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }).map(|_| ())
 }
 
 /// A pipe: the end to read from, the end to write to.
@@ -115,13 +118,17 @@ pub fn poll(fds: &mut [libc::pollfd], timeout_ms: i32) {
     unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, timeout_ms) };
 }
 
-/// A descriptor that is readable when a child has ended; the signal itself is blocked.
-pub fn child_signals() -> Result<RawFd, i32> {
+/// A descriptor from which the signals are read that this process waits for: that a child has ended,
+/// and each [`mezzo_shim::Wish`]. They are blocked from now on.
+pub fn signals() -> Result<RawFd, i32> {
     // SAFETY: the set is initialised before it is used.
     unsafe {
         let mut set = std::mem::zeroed::<libc::sigset_t>();
         libc::sigemptyset(&raw mut set);
-        libc::sigaddset(&raw mut set, libc::SIGCHLD);
+        let wishes = mezzo_shim::Wish::ALL.map(mezzo_shim::Wish::signal);
+        for signal in wishes.into_iter().chain([libc::SIGCHLD]) {
+            libc::sigaddset(&raw mut set, signal);
+        }
         libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
         result(libc::signalfd(
             -1,
@@ -129,6 +136,42 @@ pub fn child_signals() -> Result<RawFd, i32> {
             libc::SFD_NONBLOCK | libc::SFD_CLOEXEC,
         ))
     }
+}
+
+/// The next signal that has come.
+pub fn next_signal(signals: RawFd) -> Option<i32> {
+    let mut packet = [0; size_of::<libc::signalfd_siginfo>()];
+    match read(signals, &mut packet) {
+        // The number of the signal is the first field.
+        Ok(n) if n == packet.len() => packet.first_chunk().map(|first| i32::from_ne_bytes(*first)),
+        _ => None,
+    }
+}
+
+/// Ends this process and nothing else: no other process' buffers or handlers are run.
+pub fn exit(code: i32) -> ! {
+    // SAFETY: does not return.
+    unsafe { libc::_exit(code) }
+}
+
+/// Makes a child that runs `body`, which should execute a program, and waits until it has done so or
+/// has returned. Until then the child borrows this process' memory, so nothing is copied: that is
+/// most of what starting a small task would cost (`vfork(2)`; the child has a stack of its own, as in
+/// glibc's `posix_spawn`).
+pub fn spawn(body: &mut dyn FnMut()) -> Result<i32, i32> {
+    extern "C" fn child(body: *mut libc::c_void) -> libc::c_int {
+        // SAFETY: the pointer is the one given to `clone` below, whose caller waits.
+        let body = unsafe { &mut *body.cast::<&mut dyn FnMut()>() };
+        body();
+        exit(127)
+    }
+    let mut stack = vec![0u128; CHILD_STACK_BYTES / size_of::<u128>()];
+    let top = stack.as_mut_ptr_range().end;
+    let mut body = body;
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: the stack is aligned and long enough; it and `body` outlive the child's use of them,
+    // because this call returns only when the child has executed its program or is gone.
+    result(unsafe { libc::clone(child, top.cast(), flags, (&raw mut body).cast()) })
 }
 
 /// What happens to a signal: nothing, or the default.

@@ -6,6 +6,7 @@ use mezzo_proto::v1::agents_server::{Agents, AgentsServer};
 use mezzo_proto::v1::from_agent::Message as Up;
 use mezzo_proto::v1::from_master::Message as Down;
 use mezzo_proto::{decode_status, encode_spec, v1};
+use mezzo_shim::{SHIM, Trace, Wish};
 use mezzo_types::{
     Digest, EnvVar, PortRequest, Reason, Resources, Status, TaskId, TaskSpec, TaskState, Workload,
 };
@@ -433,18 +434,15 @@ impl Agent {
         self.folder.join("runs").join(run.to_string())
     }
 
-    /// The shim of a run: the process that holds the lock on its `started` file.
+    /// What the shim of a run has written down so far.
+    pub fn trace(&self, run: u64) -> Trace {
+        let text = std::fs::read_to_string(self.run_folder(run).join(SHIM)).unwrap_or_default();
+        Trace::decode(&text)
+    }
+
+    /// The shim of a run.
     pub fn shim(&self, run: u64) -> i32 {
-        let started = self.run_folder(run).join("started");
-        let holds = |pid: &i32| {
-            let open = std::fs::read_dir(format!("/proc/{pid}/fd"))
-                .into_iter()
-                .flatten()
-                .flatten();
-            open.filter_map(|fd| std::fs::read_link(fd.path()).ok())
-                .any(|path| path == started)
-        };
-        until("a shim", || processes().into_iter().find(holds))
+        until("a shim", || self.trace(run).pid)
     }
 
     /// The agent's spawner.
@@ -464,24 +462,18 @@ impl Drop for Agent {
             .flatten()
             .flatten();
         for run in runs {
-            let control = std::fs::OpenOptions::new();
-            let _ = write_signal(control, &run.path().join("control"));
-            if let Ok(started) = std::fs::File::open(run.path().join("started")) {
-                let _ = started.lock_shared();
+            let path = run.path().join(SHIM);
+            let trace = Trace::decode(&std::fs::read_to_string(&path).unwrap_or_default());
+            if let (Some(pid), None) = (trace.pid, trace.outcome) {
+                // SAFETY: signalling touches no memory.
+                unsafe { libc::kill(pid, Wish::Destroy.signal()) };
+            }
+            if let Ok(shim) = std::fs::File::open(&path) {
+                let _ = shim.lock_shared();
             }
         }
         drop(self.home.take());
     }
-}
-
-fn write_signal(mut options: std::fs::OpenOptions, path: &Path) -> std::io::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    options
-        .write(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path)?
-        .write_all(&[9])
 }
 
 fn spawn(config: &Path) -> Child {
@@ -536,14 +528,6 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         assert!(begin.elapsed() < PATIENCE, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
-}
-
-pub fn processes() -> Vec<i32> {
-    let all = std::fs::read_dir("/proc")
-        .expect("there is /proc")
-        .flatten();
-    all.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .collect()
 }
 
 pub fn children(parent: u32) -> Vec<i32> {
