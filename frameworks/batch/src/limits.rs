@@ -36,8 +36,9 @@ pub const WATCHERS_MAX: usize = 90;
 /// Tasks of all jobs that live at a time. The master keeps 100,000 and counts those that have just ended too.
 pub const IN_FLIGHT_MAX: usize = 90_000;
 
-/// Launches of one turn: the master's limit.
-pub const LAUNCHES_PER_TURN_MAX: usize = 10_000;
+/// Launches of one turn. The master takes 10,000; fewer keep a turn short, so that statuses and requests need not wait
+/// for a large job, and cost little, because what a turn leaves is offered again at once.
+pub const LAUNCHES_PER_TURN_MAX: usize = 1_500;
 
 /// Bytes of one turn's launches. The master lifts 16 MiB in a turn; the rest is for state and streams.
 pub const LAUNCH_BYTES_MAX: usize = 6 << 20;

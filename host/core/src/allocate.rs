@@ -1,8 +1,8 @@
 //! What a framework is offered: the agents on which one of its demands fits and that it has not
 //! seen as they are now, cut to what it can use.
 //!
-//! An agent that was in a finished turn, or on which nothing fits, has its bit set in the
-//! framework's `seen` and is not looked at again until it improves, so that an idle cycle costs
+//! An agent whose offer a finished turn has refused, or on which nothing fits, has its bit set in
+//! the framework's `seen` and is not looked at again until it improves, so that an idle cycle costs
 //! nothing. What was only leased to somebody else stays unset, and the framework waits among the
 //! `blocked` until that turn ends: no wake-up is lost.
 
@@ -28,8 +28,6 @@ pub struct Lease {
     pub amount: Resources,
     /// Which ports.
     pub ports: PortSet,
-    /// Whether the agent has more free than this.
-    pub cut: bool,
 }
 
 impl Lease {
@@ -167,7 +165,6 @@ impl Cluster {
             let ports = self.lease_ports(agent, &demands, amount.ports);
             let mut amount = amount;
             amount.ports = ports.len();
-            let cut = amount != free;
             let offer = OfferId(self.take_numbers(1));
             if let Some(link) = self.links.get_mut(&agent) {
                 link.leased.add(&amount);
@@ -180,7 +177,6 @@ impl Cluster {
                 agent,
                 amount,
                 ports,
-                cut,
             });
         }
         if leases.is_empty() {
@@ -437,28 +433,74 @@ impl Cluster {
             .extend(blocked.intersection(&self.queue.wanting));
     }
 
-    /// What a clean turn looked at and left is not shown again; what was cut and used may hold more.
+    /// What a clean turn has refused is not shown again: an offer of which so much is left that a
+    /// demand still fits. Whoever has launched all that was wanted has refused nothing.
     pub(crate) fn mark_seen(&mut self, id: FrameworkId, leases: &[Lease], effects: &Effects) {
+        let wanted = self.demands_left(id, effects);
         let launches_max = self
             .state
             .frameworks
             .get(&id)
             .map_or(u64::MAX, |f| f.record.limits.launches_per_turn_max);
+        // With its launches used up, what it left untouched it had no chance to look at.
+        let exhausted = effects.launches.len() as u64 >= launches_max;
+        let mut used: BTreeMap<OfferId, Resources> = BTreeMap::new();
+        for launch in &effects.launches {
+            used.entry(launch.offer)
+                .or_insert(Resources::NONE)
+                .add(&launch.spec.resources);
+        }
+        let agents = &self.state.agents;
         let Some(host) = self.hosts.get_mut(&id) else {
             return;
         };
-        let used: alloc::collections::BTreeSet<OfferId> =
-            effects.launches.iter().map(|launch| launch.offer).collect();
-        // With its launches used up, what it left untouched it had no chance to look at.
-        let exhausted = effects.launches.len() as u64 >= launches_max;
         for lease in leases {
-            if exhausted && !used.contains(&lease.offer) {
+            let used = used.get(&lease.offer);
+            let Some(agent) = agents.get(&lease.agent) else {
+                continue;
+            };
+            if exhausted && used.is_none() {
                 continue;
             }
-            if !(lease.cut && used.contains(&lease.offer)) {
+            let mut left = lease.amount.clone();
+            if let Some(used) = used {
+                left.take(used);
+            }
+            let refused = wanted.iter().any(|(i, each)| {
+                let conditions = host.conditions.get(*i);
+                left.contains(each)
+                    && conditions.is_none_or(|all| all.hold(&agent.record.info.facts))
+            });
+            if refused {
                 host.seen.insert(slot(lease.agent));
             }
         }
+    }
+
+    /// What one task of each demand needs that a turn has not launched in full, with the demand's place.
+    fn demands_left(&self, id: FrameworkId, effects: &Effects) -> Vec<(usize, Resources)> {
+        let mut launched: BTreeMap<&str, u32> = BTreeMap::new();
+        for demand in effects
+            .launches
+            .iter()
+            .filter_map(|launch| launch.demand.as_deref())
+        {
+            *launched.entry(demand).or_default() += 1;
+        }
+        let demands = self
+            .state
+            .frameworks
+            .get(&id)
+            .into_iter()
+            .flat_map(|framework| framework.demands.iter());
+        let left = |demand: &Demand| {
+            demand.count > launched.get(demand.name.as_str()).copied().unwrap_or(0)
+        };
+        demands
+            .enumerate()
+            .filter(|(_, demand)| left(demand))
+            .map(|(i, demand)| (i, demand.each.clone()))
+            .collect()
     }
 }
 

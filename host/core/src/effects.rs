@@ -178,13 +178,8 @@ impl Cluster {
                         }
                     }
                 }
-                Unit::Offers(agents) => {
-                    if let Some(host) = self.hosts.get_mut(&framework) {
-                        for agent in agents {
-                            host.seen.insert(crate::allocate::slot(*agent));
-                        }
-                    }
-                }
+                // What a turn has refused is for it to say: `mark_seen`.
+                Unit::Offers(_) => {}
             }
         }
     }

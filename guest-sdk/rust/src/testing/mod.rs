@@ -264,7 +264,7 @@ impl<F: Framework> Cluster<F> {
 
     fn guarded<R>(
         &mut self,
-        offers: &[turn::Lease],
+        offers: &[crate::types::Offer],
         call: impl FnOnce(Calls<'_>, InstantMs) -> R,
     ) -> (Result<R, String>, Effects) {
         let fault = self.fault.take();

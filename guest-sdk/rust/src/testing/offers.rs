@@ -1,11 +1,12 @@
 //! What a turn of the fake cluster is told: events, and offers cut to the demand.
 
 use super::Cluster;
-use super::turn::Lease;
+use super::turn::Launch;
 use super::world::{FakeAgent, Told, World};
 use crate::condition;
 use crate::framework::Framework;
 use crate::types::*;
+use std::collections::BTreeMap;
 
 impl<F: Framework> Cluster<F> {
     /// Everything that is waiting, in the order of the contract.
@@ -57,12 +58,7 @@ impl<F: Framework> Cluster<F> {
             events.push(Event::StreamsClosed(told.streams.clone()));
         }
         if !told.offers.is_empty() {
-            events.push(Event::Offers(
-                told.offers
-                    .iter()
-                    .map(|lease| lease.offer.clone())
-                    .collect(),
-            ));
+            events.push(Event::Offers(told.offers.clone()));
         }
         (events, told)
     }
@@ -70,7 +66,7 @@ impl<F: Framework> Cluster<F> {
 
 impl World {
     /// The agents on which a demand fits and that the framework has not seen as they are.
-    fn lease(&mut self) -> Vec<Lease> {
+    fn lease(&mut self) -> Vec<Offer> {
         let mut leases = Vec::new();
         let ids: Vec<AgentId> = self.agents.keys().copied().collect();
         for id in ids {
@@ -87,14 +83,10 @@ impl World {
             let Some(free) = cut(agent, &self.demands) else {
                 continue;
             };
-            let cut = free != agent.free;
-            leases.push(Lease {
-                cut,
-                offer: Offer {
-                    id: self.fresh_id(),
-                    agent: id,
-                    free,
-                },
+            leases.push(Offer {
+                id: self.fresh_id(),
+                agent: id,
+                free,
             });
         }
         leases
@@ -110,6 +102,39 @@ fn cut(agent: &FakeAgent, demands: &[Demand]) -> Option<Resources> {
         any = true;
     }
     any.then(|| agent.free.at_most(&useful))
+}
+
+/// The agents that a turn has refused: so much of their offers is left that a demand fits which it has not launched in
+/// full.
+pub(super) fn refused(world: &World, offers: &[Offer], launches: &[Launch]) -> Vec<AgentId> {
+    let mut served: BTreeMap<&str, u32> = BTreeMap::new();
+    let mut left: BTreeMap<AgentId, Resources> = offers
+        .iter()
+        .map(|offer| (offer.agent, offer.free.clone()))
+        .collect();
+    for launch in launches {
+        if let Some(demand) = &launch.demand {
+            *served.entry(demand).or_default() += 1;
+        }
+        if let Some(left) = left.get_mut(&launch.status.agent) {
+            left.take(&launch.charged);
+        }
+    }
+    let served = |demand: &Demand| served.get(demand.name.as_str()).copied().unwrap_or(0);
+    let wanted: Vec<&Demand> = world
+        .demands
+        .iter()
+        .filter(|demand| served(demand) < demand.count)
+        .collect();
+    let fits = |agent: &AgentId, left: &Resources, demand: &Demand| {
+        let agent = world.agents.get(agent);
+        left.holds(&demand.each)
+            && agent.is_some_and(|agent| condition::all_hold(&demand.conditions, &agent.info))
+    };
+    left.into_iter()
+        .filter(|(agent, left)| wanted.iter().any(|demand| fits(agent, left, demand)))
+        .map(|(agent, _)| agent)
+        .collect()
 }
 
 fn fits(agent: &FakeAgent, demand: &Demand) -> bool {

@@ -9,14 +9,6 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What a panic carries when the test asked for it.
 pub(super) struct InjectedFault;
 
-/// Part of an agent, for one turn.
-#[derive(Debug, Clone)]
-pub(super) struct Lease {
-    pub offer: Offer,
-    /// The agent had more than the demand could use.
-    pub cut: bool,
-}
-
 /// A launch that is going to be committed.
 pub(super) struct Launch {
     pub task: Task,
@@ -50,14 +42,14 @@ pub(super) struct TurnHost<'a> {
 }
 
 impl<'a> TurnHost<'a> {
-    pub fn new(world: &'a World, leases: &[Lease], fault_at: Option<u64>) -> TurnHost<'a> {
+    pub fn new(world: &'a World, offers: &[Offer], fault_at: Option<u64>) -> TurnHost<'a> {
         TurnHost {
             world,
             effects: RefCell::default(),
             left: RefCell::new(
-                leases
+                offers
                     .iter()
-                    .map(|lease| (lease.offer.id, lease.offer.clone()))
+                    .map(|offer| (offer.id, offer.clone()))
                     .collect(),
             ),
             launched: RefCell::default(),

@@ -1,6 +1,7 @@
 //! What is durable in the fake cluster, and how a turn's effects become so.
 
-use super::turn::{Effects, Lease};
+use super::offers;
+use super::turn::Effects;
 use crate::types::*;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -89,7 +90,7 @@ pub(super) struct Told {
     pub statuses: Vec<(TaskId, TaskState)>,
     pub timers: Vec<String>,
     pub streams: Vec<u64>,
-    pub offers: Vec<Lease>,
+    pub offers: Vec<Offer>,
     pub options: bool,
 }
 
@@ -270,16 +271,8 @@ impl World {
         for name in &told.timers {
             self.timers.remove(name);
         }
-        let used: BTreeSet<AgentId> = effects
-            .launches
-            .iter()
-            .map(|launch| launch.status.agent)
-            .collect();
-        for lease in told.offers {
-            // Of what was cut to the demand and used there may be more.
-            if let Some(agent) = self.agents.get_mut(&lease.offer.agent)
-                && !(lease.cut && used.contains(&lease.offer.agent))
-            {
+        for id in offers::refused(self, &told.offers, &effects.launches) {
+            if let Some(agent) = self.agents.get_mut(&id) {
                 agent.seen = true;
             }
         }
