@@ -7,6 +7,7 @@
 mod client;
 mod cluster;
 mod idle;
+mod neighbours;
 mod placements;
 mod report;
 mod tasks;
@@ -16,7 +17,7 @@ use report::Report;
 use std::process::ExitCode;
 
 /// What can be asked for.
-const NAMES: [&str; 4] = ["tasks", "placements", "turn", "idle"];
+const NAMES: [&str; 5] = ["tasks", "placements", "turn", "neighbours", "idle"];
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +35,7 @@ pub fn main(args: impl IntoIterator<Item = String>) -> ExitCode {
             "tasks" => tasks::run(size, &mut report)?,
             "placements" => placements::run(size, &mut report)?,
             "turn" => turn::run(size, &mut report)?,
+            "neighbours" => neighbours::run(size, &mut report)?,
             _ => idle::run(&mut report)?,
         }
         report.finish();
