@@ -1,5 +1,9 @@
-//! Builds the framework that misbehaves beside the one that is measured.
+//! Builds what is measured besides `batch`: a command for module tasks, and the framework that
+//! misbehaves beside others.
 
 fn main() {
-    mezzo_guest_build::build_or_exit(&["mezzo-hostile"], &["guest-sdk/hostile"]);
+    mezzo_guest_build::build_or_exit(
+        &["mezzo-command", "mezzo-hostile"],
+        &["guest-sdk/command", "guest-sdk/hostile"],
+    );
 }

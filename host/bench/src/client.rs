@@ -1,7 +1,8 @@
 //! The least HTTP client that a bench needs: one request a connection, whole bodies.
 
 use anyhow::{Context, bail};
-use std::io::{Read, Write};
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 
 /// Whom to ask, and as whom.
@@ -16,16 +17,7 @@ pub struct Client {
 impl Client {
     /// Asks and reads the answer; an error for any status but 2xx.
     pub fn ask(&self, method: &str, path: &str, body: &[u8]) -> anyhow::Result<Vec<u8>> {
-        let mut stream = TcpStream::connect(&self.address).context(self.address.clone())?;
-        stream.set_nodelay(true)?;
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-            self.address,
-            self.token,
-            body.len()
-        );
-        stream.write_all(head.as_bytes())?;
-        stream.write_all(body)?;
+        let mut stream = self.send(method, path, body)?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
         let end = answer
@@ -47,6 +39,37 @@ impl Client {
             );
         }
         Ok(body)
+    }
+
+    /// Posts, and hands on the data of each event of the answer as it comes, until its end.
+    pub fn watch(
+        &self,
+        path: &str,
+        body: &[u8],
+        each: &mut dyn FnMut(Value),
+    ) -> anyhow::Result<()> {
+        let stream = self.send("POST", path, body)?;
+        for line in BufReader::new(stream).lines() {
+            // Heads and the lengths of chunks stand on lines of their own.
+            if let Some(data) = line?.strip_prefix("data:") {
+                each(serde_json::from_str(data)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&self, method: &str, path: &str, body: &[u8]) -> anyhow::Result<TcpStream> {
+        let mut stream = TcpStream::connect(&self.address).context(self.address.clone())?;
+        stream.set_nodelay(true)?;
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            self.address,
+            self.token,
+            body.len()
+        );
+        stream.write_all(head.as_bytes())?;
+        stream.write_all(body)?;
+        Ok(stream)
     }
 }
 

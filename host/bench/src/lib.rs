@@ -7,6 +7,7 @@
 mod client;
 mod cluster;
 mod idle;
+mod modules;
 mod neighbours;
 mod placements;
 mod report;
@@ -17,7 +18,14 @@ use report::Report;
 use std::process::ExitCode;
 
 /// What can be asked for.
-const NAMES: [&str; 5] = ["tasks", "placements", "turn", "neighbours", "idle"];
+const NAMES: [&str; 6] = [
+    "tasks",
+    "modules",
+    "placements",
+    "turn",
+    "neighbours",
+    "idle",
+];
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +42,7 @@ pub fn main(args: impl IntoIterator<Item = String>) -> ExitCode {
         match name.as_str() {
             "tasks" => tasks::run(size, &mut report)?,
             "placements" => placements::run(size, &mut report)?,
+            "modules" => modules::run(size, &mut report)?,
             "turn" => turn::run(size, &mut report)?,
             "neighbours" => neighbours::run(size, &mut report)?,
             _ => idle::run(&mut report)?,
