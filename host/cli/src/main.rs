@@ -7,10 +7,12 @@ mod commands;
 mod context;
 mod exit;
 mod output;
+mod patience;
 mod query;
 mod signals;
 mod sse;
 mod table;
+mod task_output;
 mod units;
 
 use clap::Parser;

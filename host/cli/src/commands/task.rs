@@ -2,10 +2,11 @@
 
 use super::values::{entries, text};
 use crate::cli::Shown;
-use crate::client::Client;
+use crate::client::{Client, refused};
 use crate::output::{self, bytes, line};
 use crate::query::{encode, with};
 use crate::table::Table;
+use crate::task_output::TaskOutput;
 use crate::units;
 use anyhow::anyhow;
 use hyper::Method;
@@ -103,16 +104,18 @@ impl Task {
                 let found = find(&client, &task).await?;
                 let stream = if stderr { "stderr" } else { "stdout" };
                 if follow {
-                    let logs = with(
-                        &format!("{}/logs", path(&found)),
-                        &[
-                            ("stream", Some(stream.into())),
-                            ("offset", tail.map(|lines| format!("-{lines}"))),
-                            ("follow", Some("true".into())),
-                        ],
-                    );
-                    let mut output = client.stream(Method::GET, &logs, Bytes::new()).await?;
-                    while let Some(data) = output.next().await? {
+                    let offset = match tail {
+                        // Where the last lines end is known when they have been read.
+                        Some(_) => match copy(&client, &path(&found), stream, tail).await {
+                            // Not started yet.
+                            Err(error) if refused(&error) == Some(404) => 0,
+                            end => end?,
+                        },
+                        None => 0,
+                    };
+                    let logs = format!("{}/logs?stream={stream}&follow=true", path(&found));
+                    let mut output = TaskOutput::new(client, logs, offset);
+                    while let Some(data) = output.next(false).await? {
                         bytes(&data)?;
                     }
                 } else {
@@ -177,7 +180,8 @@ fn path(task: &Value) -> String {
 }
 
 /// What is there now, piece by piece.
-async fn copy(client: &Client, task: &str, stream: &str, tail: Option<u32>) -> anyhow::Result<()> {
+/// What there is; where it ends.
+async fn copy(client: &Client, task: &str, stream: &str, tail: Option<u32>) -> anyhow::Result<u64> {
     let mut offset = tail.map_or("0".to_string(), |lines| format!("-{lines}"));
     loop {
         let path = format!("{task}/logs?stream={stream}&offset={offset}");
@@ -189,7 +193,7 @@ async fn copy(client: &Client, task: &str, stream: &str, tail: Option<u32>) -> a
             bytes(&data)?;
         }
         if at == begun {
-            return Ok(());
+            return Ok(at);
         }
         offset = at.to_string();
     }

@@ -122,6 +122,16 @@ impl Cluster {
         kill(self.agents[n].take());
     }
 
+    /// A command of `mezzo` that asks this cluster.
+    pub fn mezzo(&self, args: &[&str]) -> Command {
+        let mut command = mezzo();
+        command
+            .args(args)
+            .env("MEZZO_URL", format!("http://{}", self.address))
+            .env("MEZZO_TOKEN", self.token());
+        command
+    }
+
     pub fn master_pid(&self) -> u32 {
         self.master.as_ref().expect("a master").id()
     }

@@ -3,6 +3,7 @@
 use crate::cluster::Cluster;
 use serde_json::{Value, json};
 use std::path::PathBuf;
+use std::process::Stdio;
 
 const TASKS: u64 = 1_000;
 
@@ -102,4 +103,39 @@ fn a_task_whose_shim_is_killed_fails_with_a_reason() {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", pids[1]));
         stat.is_err() || stat.is_ok_and(|stat| stat.contains(") Z "))
     });
+}
+
+/// Its output and its exit code arrive as if nothing had happened.
+#[test]
+fn whoever_waits_for_a_job_goes_on_waiting_over_a_killed_master() {
+    let mut cluster = Cluster::start(1, "");
+    let (begun, go) = (cluster.folder().join("begun"), cluster.folder().join("go"));
+    let script = format!(
+        "echo one; touch {}; while [ ! -e {} ]; do sleep 0.05; done; echo two; exit 5",
+        begun.display(),
+        go.display()
+    );
+    let run = cluster
+        .mezzo(&["run", "--", "sh", "-c", &script])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("mezzo run");
+    cluster.wait_for("the task has begun", |_| begun.exists());
+    cluster.wait_for("the job is known to run", |c| {
+        c.get("/api/v1/tasks/batch/j1.0.1")["state"] == "running"
+    });
+    cluster.kill_master();
+    cluster.start_master();
+    std::fs::write(&go, "").expect("writable");
+    let output = run.wait_with_output().expect("its end");
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    );
+    assert_eq!(
+        (output.status.code(), out.as_str()),
+        (Some(5), "one\ntwo\n"),
+        "{err}"
+    );
 }

@@ -184,7 +184,12 @@ impl Follower {
     async fn next(&mut self) -> Option<std::io::Result<Vec<u8>>> {
         let mut since = Instant::now();
         while !self.done {
-            let lead = self.shared.upgrade()?.lead();
+            let Some(shared) = self.shared.upgrade() else {
+                self.done = true;
+                return Some(Err(std::io::Error::other("the master stops")));
+            };
+            let lead = shared.lead();
+            drop(shared);
             let output = match lead {
                 Ok(lead) => {
                     self.look(&lead);

@@ -5,8 +5,7 @@ use crate::client::Client;
 use crate::exit::OutputClosed;
 use crate::output::{self, note};
 use crate::query::encode;
-use hyper::Method;
-use hyper::body::Bytes;
+use crate::task_output::TaskOutput;
 use serde_json::Value;
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -97,9 +96,10 @@ impl Followers {
     }
 }
 
+/// Over restarts of the master, which the watch of the job tells of.
 async fn copy(client: &Client, path: &str, shown: &mut Shown) -> anyhow::Result<()> {
-    let mut output = client.stream(Method::GET, path, Bytes::new()).await?;
-    while let Some(data) = output.next().await? {
+    let mut output = TaskOutput::new(client.clone(), path.to_string(), 0);
+    while let Some(data) = output.next(true).await? {
         shown.add(&data)?;
     }
     shown.end()
@@ -116,11 +116,13 @@ impl Shown {
         let Some(prefix) = &self.prefix else {
             return write(self.error, data);
         };
-        self.line.extend_from_slice(data);
         let mut out = Vec::new();
-        while let Some(end) = self.line.iter().position(|b| *b == b'\n') {
-            out.extend_from_slice(prefix.as_bytes());
-            out.extend(self.line.drain(..=end));
+        for piece in data.split_inclusive(|byte| *byte == b'\n') {
+            self.line.extend_from_slice(piece);
+            if piece.ends_with(b"\n") {
+                out.extend_from_slice(prefix.as_bytes());
+                out.append(&mut self.line);
+            }
         }
         if self.line.len() > LINE_MAX {
             out.extend_from_slice(prefix.as_bytes());

@@ -2,19 +2,20 @@
 
 mod follow;
 mod job;
+mod watch;
 
-use crate::client::{Client, Events};
+use crate::client::Client;
 use crate::exit;
 use crate::output::{line, note};
 use crate::query::encode;
 use crate::signals::Signals;
-use anyhow::bail;
 use follow::Followers;
 use hyper::Method;
 pub use job::Run;
 use serde_json::Value;
 use std::process::ExitCode;
 use std::time::Duration;
+use watch::{Event, Watch};
 
 /// A job that has not been placed after so long is explained.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -33,38 +34,30 @@ async fn submit(client: Client, args: Run) -> anyhow::Result<ExitCode> {
         line(job["id"].as_str().unwrap_or_default())?;
         return Ok(ExitCode::SUCCESS);
     }
-    let path = format!("{jobs}?watch=true");
     let signals = Signals::listen()?;
-    let events = client
-        .events(Method::POST, &path, spec.to_string().into())
-        .await?;
-    let watch = Watch {
-        events,
+    let session = Session {
+        watch: Watch::submit(client.clone(), jobs, &spec).await?,
         signals,
         followers: Followers::new(client.clone(), &args.framework, args.count > 1),
         client,
-        jobs,
         framework: args.framework,
-        id: String::new(),
         launched: false,
         interrupted: false,
     };
-    watch.until_end().await
+    session.until_end().await
 }
 
-struct Watch {
+struct Session {
     client: Client,
-    events: Events,
+    watch: Watch,
     signals: Signals,
     followers: Followers,
-    jobs: String,
     framework: String,
-    id: String,
     launched: bool,
     interrupted: bool,
 }
 
-impl Watch {
+impl Session {
     async fn until_end(mut self) -> anyhow::Result<ExitCode> {
         let patience = tokio::time::sleep(PATIENCE);
         tokio::pin!(patience);
@@ -72,7 +65,7 @@ impl Watch {
         let closed = self.followers.closed();
         loop {
             let event = tokio::select! {
-                event = self.events.next() => event?,
+                event = self.watch.next() => event?,
                 _ = self.signals.next() => {
                     self.interrupt().await?;
                     continue;
@@ -87,57 +80,42 @@ impl Watch {
                     continue;
                 }
             };
-            let Some(event) = event else {
-                bail!(
-                    "the watch of job {0} was cut: the framework or the master was restarted; the job goes on: `curl` {1}/{0}, or `mezzo task ls -a`",
-                    self.id,
-                    self.jobs
-                );
-            };
-            let value: Value = serde_json::from_str(&event.data)?;
-            match event.name.as_str() {
-                "job" => self.note_id(&value),
-                "task" => {
+            match event {
+                Event::Task(task) => {
                     self.launched = true;
-                    self.followers.task(&value);
+                    self.followers.task(&task);
                 }
-                "end" => {
-                    self.note_id(&value);
+                Event::End(job) => {
                     self.followers.finish().await;
-                    return self.verdict(&value);
+                    return self.verdict(&job);
                 }
-                _ => {}
             }
-        }
-    }
-
-    fn note_id(&mut self, job: &Value) {
-        if let Some(id) = job["id"].as_str() {
-            self.id = id.to_string();
         }
     }
 
     /// The first Ctrl-C cancels, a second one leaves at once.
     async fn interrupt(&mut self) -> anyhow::Result<()> {
-        if self.interrupted || self.id.is_empty() {
+        if self.interrupted || self.watch.id().is_empty() {
             std::process::exit(i32::from(exit::INTERRUPTED));
         }
         self.interrupted = true;
         note(&format!(
             "cancelling job {}; Ctrl-C again leaves at once",
-            self.id
+            self.watch.id()
         ));
         self.cancel().await
     }
 
     async fn cancel(&self) -> anyhow::Result<()> {
-        let path = format!("{}/{}", self.jobs, self.id);
-        self.client.json(Method::DELETE, &path, None).await?;
+        self.client
+            .json(Method::DELETE, &self.watch.path(), None)
+            .await?;
         Ok(())
     }
 
     async fn explain(&self) {
-        let demand = (!self.id.is_empty()).then(|| self.id.clone());
+        let id = self.watch.id();
+        let demand = (!id.is_empty()).then(|| id.to_string());
         let Ok(explanation) = super::explain::ask(&self.client, &self.framework, demand).await
         else {
             return;
@@ -151,20 +129,20 @@ impl Watch {
             note(&format!("error: {message}"));
             Ok(ExitCode::from(code))
         };
+        let id = self.watch.id();
         match job["state"].as_str() {
             Some("finished") => Ok(ExitCode::SUCCESS),
             Some("cancelled") if self.interrupted => Ok(ExitCode::from(exit::INTERRUPTED)),
-            Some("cancelled") => fail(exit::ERROR, format!("job {} was cancelled", self.id)),
+            Some("cancelled") => fail(exit::ERROR, format!("job {id} was cancelled")),
             Some("timed-out") if !self.launched => fail(
                 exit::NOT_PLACED,
                 format!(
-                    "job {} was not placed in time; `mezzo explain` says what a demand waits for",
-                    self.id
+                    "job {id} was not placed in time; `mezzo explain` says what a demand waits for"
                 ),
             ),
             Some("timed-out") => fail(
                 exit::TIMED_OUT,
-                format!("job {} did not end in time and was stopped", self.id),
+                format!("job {id} did not end in time and was stopped"),
             ),
             _ => match job["exit_code"].as_i64() {
                 Some(code) => {
@@ -173,10 +151,7 @@ impl Watch {
                 }
                 None => fail(
                     exit::ERROR,
-                    format!(
-                        "job {0} failed without an exit code; `mezzo task ls -a` shows why",
-                        self.id
-                    ),
+                    format!("job {id} failed without an exit code; `mezzo task ls -a` shows why"),
                 ),
             },
         }
