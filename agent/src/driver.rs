@@ -539,7 +539,8 @@ impl Driver {
     }
 }
 
-fn update(run: Run, number: u64, status: &Status) -> v1::from_agent::Message {
+/// A status of a run, with its number.
+pub fn update(run: Run, number: u64, status: &Status) -> v1::from_agent::Message {
     debug_assert_eq!(number, sequence(status.state));
     v1::from_agent::Message::Update(v1::Update {
         run: run.0,

@@ -3,15 +3,15 @@
 //! Owns one session at a time. What the master says goes to the driver, what the driver says goes to
 //! the master; nothing is decided here but whom to try next, and when.
 
-use crate::driver::Handle;
+use crate::driver::{self, Handle};
 use crate::identity::{Folder, Joined};
 use crate::{Config, Error, output};
-use mezzo_agent_core::{Event, Kill, Launch};
+use mezzo_agent_core::{Event, Kill, Launch, sequence};
 use mezzo_proto::v1::agents_client::AgentsClient;
 use mezzo_proto::v1::from_agent::Message as Up;
 use mezzo_proto::v1::from_master::Message as Down;
 use mezzo_proto::{MESSAGE_BYTES_MAX, Malformed, PROTOCOL, decode_spec, encode_facts, v1};
-use mezzo_types::{AgentFacts, Reason, Run, Term};
+use mezzo_types::{AgentFacts, Instant, Reason, Run, Status, TaskState, Term};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
@@ -156,11 +156,7 @@ impl Session {
             match downward.message().await {
                 Ok(Some(v1::FromMaster {
                     message: Some(message),
-                })) => {
-                    if let Err(problem) = self.down(message, &upward) {
-                        break problem.to_string();
-                    }
-                }
+                })) => self.down(message, &upward),
                 // From a newer master: what we do not know we need not do.
                 Ok(Some(v1::FromMaster { message: None })) => {}
                 Ok(None) => break "the master ended the session".into(),
@@ -274,15 +270,18 @@ impl Session {
         Ok(joined)
     }
 
-    fn down(&self, message: Down, upward: &mpsc::Sender<v1::FromAgent>) -> Result<(), Malformed> {
+    fn down(&self, message: Down, upward: &mpsc::Sender<v1::FromAgent>) {
         match message {
             Down::Welcome(_) => tracing::warn!("a second welcome; it is ignored"),
             Down::Launch(launch) => {
-                let launches = launch
-                    .tasks
-                    .into_iter()
-                    .map(launch_of)
-                    .collect::<Result<_, _>>()?;
+                let mut launches = Vec::with_capacity(launch.tasks.len());
+                for task in launch.tasks {
+                    let run = Run(task.run);
+                    match launch_of(task) {
+                        Ok(launch) => launches.push(launch),
+                        Err(problem) => self.refuse(run, &problem, upward),
+                    }
+                }
                 self.handle
                     .event(Event::Launch(Term(launch.term), launches));
             }
@@ -304,7 +303,21 @@ impl Session {
                 .event(Event::Acknowledged(Run(ack.run), ack.sequence)),
             Down::ReadOutput(request) => self.read_output(request, upward.clone()),
         }
-        Ok(())
+    }
+
+    /// A task of a newer master that this agent cannot read fails alone; what else was sent goes on.
+    fn refuse(&self, run: Run, problem: &Malformed, upward: &mpsc::Sender<v1::FromAgent>) {
+        tracing::warn!(%run, "not started: {problem}");
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let since = Instant(since.map_or(0, |since| since.as_millis() as u64));
+        let status = Status::new(TaskState::Failed, since).because(
+            Reason::Unsupported,
+            format!("this agent cannot read the task ({problem}); upgrade the agent"),
+        );
+        // Not sent, it is launched again at the next session, and refused again.
+        let _ = upward.try_send(v1::FromAgent {
+            message: Some(driver::update(run, sequence(status.state), &status)),
+        });
     }
 
     fn read_output(&self, request: v1::ReadOutput, upward: mpsc::Sender<v1::FromAgent>) {

@@ -483,3 +483,22 @@ fn a_machine_that_was_started_anew_has_lost_its_runs() {
         status.message
     );
 }
+
+#[test]
+fn a_task_that_cannot_be_read_fails_alone() {
+    let master = Master::start();
+    let _agent = Agent::start(&master);
+    master.launch_unreadable(1, 2, &shell("exit 0"));
+    let status = master.wait_end(1);
+    assert_eq!(
+        (status.state, status.reason),
+        (TaskState::Failed, Reason::Unsupported)
+    );
+    assert!(status.message.contains("upgrade"), "{}", status.message);
+    assert_eq!(master.wait_end(2).state, TaskState::Finished);
+    assert_eq!(
+        master.change(|told| told.hellos.len()),
+        1,
+        "the session goes on"
+    );
+}

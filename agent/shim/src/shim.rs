@@ -213,15 +213,14 @@ fn attend(main: i32, signals: RawFd, outputs: &mut [Output; 2]) -> Outcome {
                 output.pump(&mut buffer);
             }
         }
-        while fds[0].revents != 0 {
-            let Some(signal) = sys::next_signal(signals) else {
-                break;
-            };
-            match Wish::said_by(signal) {
-                Some(Wish::Terminate) => tree::signal(libc::SIGTERM),
-                Some(Wish::Destroy) => destroy = true,
-                // A child has ended: asked for below.
-                None => {}
+        if fds[0].revents != 0 {
+            while let Some(signal) = sys::next_signal(signals) {
+                match Wish::said_by(signal) {
+                    Some(Wish::Terminate) => tree::signal(libc::SIGTERM),
+                    Some(Wish::Destroy) => destroy = true,
+                    // A child has ended: asked for below.
+                    None => {}
+                }
             }
         }
         alive = reap_all(main, &mut outcome);

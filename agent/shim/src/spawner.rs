@@ -42,7 +42,9 @@ pub fn run() {
         let mut fds = [entry(signals), entry(REQUESTS_FD)];
         sys::poll(&mut fds, if orphans { ROUND_MS } else { -1 });
         // Only children's ends are of interest here, and those are asked for below.
-        while fds[0].revents != 0 && sys::next_signal(signals).is_some() {}
+        if fds[0].revents != 0 {
+            while sys::next_signal(signals).is_some() {}
+        }
         orphans = reap(&mut shims) || orphans;
         if orphans {
             orphans = kill_orphans(&shims);

@@ -182,6 +182,21 @@ impl Master {
         }));
     }
 
+    /// A launch of two tasks of which the first cannot be read.
+    pub fn launch_unreadable(&self, run: u64, next: u64, spec: &TaskSpec) {
+        let task = |run, spec| v1::LaunchTask {
+            run,
+            framework: "f".into(),
+            spec,
+            ports: Vec::new(),
+            group: String::new(),
+        };
+        self.say(Down::Launch(v1::Launch {
+            term: 1,
+            tasks: vec![task(run, vec![0xc1]), task(next, encode_spec(spec))],
+        }));
+    }
+
     pub fn kill(&self, run: u64, grace_ms: u64) {
         let reason = Reason::KillRequested.as_str().to_string();
         self.say(Down::Kill(v1::Kill {

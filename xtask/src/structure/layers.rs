@@ -60,6 +60,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "mezzo-proto",
             "mezzo-master",
             "mezzo-bundle",
+            "mezzo-guest-build",
         ],
     ),
     (

@@ -81,8 +81,19 @@ async fn serve(args: &Dev) -> anyhow::Result<ExitCode> {
     };
     let url = format!("http://{}", master.address());
     let token = read_token(&data, "admin.token")?;
-    let mut agents = Agents::start(args.agents, &master, &data)?;
-    wait_for_agents(&url, &token, args.agents).await?;
+    let agents_address = master.agents_address().to_string();
+    let mut agents = Agents::start(args.agents, &agents_address, &data)?;
+    let (end, ended) = tokio::sync::oneshot::channel::<()>();
+    let mut serving = tokio::spawn(master.run(async {
+        let _ = ended.await;
+    }));
+    tokio::select! {
+        joined = wait_for_agents(&url, &token, args.agents) => joined?,
+        () = &mut stop => {
+            agents.end().await;
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
     let context = Context {
         url: url.clone(),
         token: token.clone(),
@@ -93,26 +104,27 @@ async fn serve(args: &Dev) -> anyhow::Result<ExitCode> {
     if args.json {
         let ready = serde_json::json!({
             "url": url, "token": token, "data": data, "agents": args.agents,
-            "agents_address": master.agents_address().to_string(),
+            "agents_address": agents_address,
         });
         line(&ready.to_string())?;
     } else {
         greet(&url, args.agents, &data, temporary.is_some())?;
     }
-    let (end, ended) = tokio::sync::oneshot::channel::<()>();
-    let serving = tokio::spawn(master.run(async {
-        let _ = ended.await;
-    }));
-    agents.watch_until(&mut stop).await;
+    let ended = tokio::select! {
+        () = agents.watch_until(&mut stop) => None,
+        ended = &mut serving => Some(ended),
+    };
     context::remove(&context::path());
-    if temporary.is_some() {
+    if temporary.is_some() && ended.is_none() {
         end_tasks(&url, &token).await;
     }
     agents.end().await;
-    let _ = end.send(());
-    if let Ok(result) = serving.await {
-        result?;
+    if let Some(ended) = ended {
+        ended.context("the master's task")?.context("the master")?;
+        bail!("the master has ended by itself");
     }
+    let _ = end.send(());
+    serving.await.context("the master's task")??;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -163,7 +175,7 @@ struct Agents {
 }
 
 impl Agents {
-    fn start(count: usize, master: &Master, data: &Path) -> anyhow::Result<Agents> {
+    fn start(count: usize, master: &str, data: &Path) -> anyhow::Result<Agents> {
         let token = read_token(data, "agent.token")?;
         let mut agents = Agents {
             configs: Vec::new(),
@@ -172,7 +184,7 @@ impl Agents {
         let share = (PORTS.1 - PORTS.0 + 1) / u16::try_from(count).unwrap_or(u16::MAX);
         for n in 0..count {
             let folder = data.join(format!("agent-{}", n + 1));
-            let masters = vec![master.agents_address().to_string()];
+            let masters = vec![master.to_string()];
             let mut config = AgentConfig::new(masters, token.clone(), folder);
             config.hostname = Some(format!("dev-{}", n + 1));
             config.runner = Some(super::agent::runner()?);
