@@ -301,6 +301,12 @@ impl Driver {
     fn fail(&mut self, run: Run, reason: Reason, message: String) {
         self.spawned.remove(&run);
         self.waiting.remove(&run);
+        match self.runs.seal(run) {
+            Ok(true) => {}
+            // A spawner of before was asked for it as well.
+            Ok(false) => return self.adopt_run(run),
+            Err(error) => tracing::warn!(%run, "could not be sealed: {error}"),
+        }
         if self.runs.folder(run).is_dir() {
             self.keep_over(run, reason, &message);
         }
@@ -455,7 +461,7 @@ impl Driver {
             return;
         }
         if !self.runs.is_over(run) && spawner::shim_lives(&self.runs.folder(run)) {
-            return self.watch(run);
+            return self.adopt_run(run);
         }
         let ending = self.runs.ending(run);
         if let Ending::Failed(reason, message) = &ending {
@@ -476,11 +482,17 @@ impl Driver {
         for run in orphans {
             self.spawned.remove(&run);
             if spawner::trace(&self.runs.folder(run)).is_some() {
-                self.watch(run);
+                self.adopt_run(run);
             } else {
                 self.start(run);
             }
         }
+    }
+
+    /// A run whose shim is another spawner's, and was not heard.
+    fn adopt_run(&mut self, run: Run) {
+        self.watch(run);
+        self.step(Event::Started(run));
     }
 
     fn watch(&self, run: Run) {

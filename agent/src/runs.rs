@@ -91,10 +91,31 @@ impl Runs {
     /// this one has reported as failed.
     pub fn keep_over(&self, run: Run, reason: Reason, message: &str) -> std::io::Result<()> {
         let folder = self.folder(run);
-        if has_ended(&folder) {
-            return Ok(());
+        match trace(&folder).and_then(|trace| trace.outcome) {
+            None | Some(Outcome::Sealed) => {}
+            Some(_) => return Ok(()),
         }
         write_whole(&folder, OVER, &serde_json::to_vec(&(reason, message))?)
+    }
+
+    /// Makes sure that no shim starts a run any more, whatever a spawner was asked before. False if one
+    /// has.
+    pub fn seal(&self, run: Run) -> std::io::Result<bool> {
+        let folder = self.folder(run);
+        if !folder.is_dir() {
+            return Ok(true);
+        }
+        let (new, shim) = (folder.join("sealed.new"), folder.join(SHIM));
+        std::fs::write(&new, Outcome::Sealed.encode())?;
+        let sealed = std::fs::hard_link(&new, shim);
+        std::fs::remove_file(new)?;
+        match sealed {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                let outcome = trace(&folder).and_then(|trace| trace.outcome);
+                Ok(outcome == Some(Outcome::Sealed))
+            }
+            sealed => sealed.map(|()| true),
+        }
     }
 
     /// Whether nothing more will be written by a run.
@@ -136,6 +157,9 @@ impl Runs {
                     format!("the shim could not {what}: {error}"),
                 )
             }
+            Some(Outcome::Sealed) => {
+                Ending::Failed(Reason::StartFailed, "it was not started".into())
+            }
             None if started => {
                 let message = "the program that watched over the task has died; what was left of the task was killed";
                 Ending::Failed(Reason::ShimLost, message.into())
@@ -148,35 +172,51 @@ impl Runs {
     }
 
     /// Every run of before a restart. A folder without a launch was torn while it was made: nothing
-    /// of it was started, and it goes.
+    /// of it was started, and it goes. One that cannot be read is left as it is, and the agent does not
+    /// start: its task may be running.
     pub fn recover(&self) -> Result<Vec<Found>, Error> {
         let mut found = Vec::new();
         for entry in std::fs::read_dir(&self.live).map_err(io("list the runs"))? {
             let folder = entry.map_err(io("list the runs"))?.path();
-            let kept = std::fs::read(folder.join(LAUNCH))
-                .ok()
-                .and_then(|bytes| rmp_serde::from_slice::<Kept>(&bytes).ok());
-            match kept {
-                Some(kept) => found.push(self.recover_one(&folder, kept)),
-                None => std::fs::remove_dir_all(&folder)
-                    .map_err(io(format!("remove {}", folder.display())))?,
+            let launch = folder.join(LAUNCH);
+            match std::fs::read(&launch) {
+                Ok(bytes) => {
+                    let kept = rmp_serde::from_slice::<Kept>(&bytes).map_err(|error| {
+                        let error = std::io::Error::new(std::io::ErrorKind::InvalidData, error);
+                        io(format!("read {} (was it written by a newer agent? start that one, or move the folder away once its task has ended)", launch.display()))(error)
+                    })?;
+                    found.push(self.recover_one(&folder, kept)?);
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    std::fs::remove_dir_all(&folder)
+                        .map_err(io(format!("remove {}", folder.display())))?;
+                }
+                Err(error) => return Err(io(format!("read {}", launch.display()))(error)),
             }
         }
         found.sort_by_key(|found| found.launch.run);
         Ok(found)
     }
 
-    fn recover_one(&self, folder: &Path, kept: Kept) -> Found {
+    fn recover_one(&self, folder: &Path, kept: Kept) -> Result<Found, Error> {
         let run = kept.launch.run;
         let kill = std::fs::read(folder.join(KILL))
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let shim = folder.join(SHIM);
+        // The spawner of before may still be about to start it.
+        let sealed = kill.is_some()
+            && self
+                .seal(run)
+                .map_err(io(format!("seal {}", folder.display())))?;
         let over = std::fs::read(folder.join(OVER))
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let trace = if let Some((reason, message)) = over {
             Trace::Ended(Ending::Failed(reason, message))
+        } else if sealed {
+            let message = "it was killed before it was started";
+            Trace::Ended(Ending::Failed(Reason::KilledBeforeStart, message.into()))
         } else if has_ended(folder) {
             Trace::Ended(self.ending(run))
         } else if kept.boot != self.boot {
@@ -196,14 +236,15 @@ impl Runs {
             }
             Trace::Ended(ending)
         };
-        Found {
+        Ok(Found {
             launch: kept.launch,
             kill,
             trace,
-        }
+        })
     }
 
-    /// Removes folders of ended runs that are too old or too many. Returns how many.
+    /// Removes folders of ended runs that are too old or too many. Returns how many. One that cannot be
+    /// removed holds up no other; the last such error is the answer.
     pub fn collect(&self, kept_s: u64, kept_max: usize) -> std::io::Result<usize> {
         let mut ended: Vec<(SystemTime, PathBuf)> = Vec::new();
         for entry in std::fs::read_dir(&self.ended)? {
@@ -221,13 +262,39 @@ impl Runs {
             .iter()
             .enumerate()
             .filter(|(i, (at, _))| *i < too_many || old(at));
-        let mut removed = 0;
+        let mut removed = Ok(0);
         for (_, (_, path)) in gone {
-            std::fs::remove_dir_all(path)?;
-            removed += 1;
+            match remove_all(path) {
+                Ok(()) => removed = removed.map(|n| n + 1),
+                Err(error) => removed = Err(error),
+            }
         }
-        Ok(removed)
+        removed
     }
+}
+
+/// A task may have taken the right to change a folder of its own away: it is given back.
+fn remove_all(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            open_folders(path)?;
+            std::fs::remove_dir_all(path)
+        }
+        removed => removed,
+    }
+}
+
+fn open_folders(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        // A link is none of ours to follow.
+        if entry.file_type()?.is_dir() {
+            open_folders(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether its shim has written down how it ended.

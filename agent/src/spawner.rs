@@ -21,11 +21,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// A spawner that takes no request for so long is given up.
-const SEND_TIMEOUT: Duration = Duration::from_secs(5);
+const SEND_TIMEOUT: Duration = Duration::from_secs(2);
+/// A spawner whose socket is closed and that has not ended after so long is killed.
+const END_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often it is looked at until then.
+const END_LOOK_EVERY: Duration = Duration::from_millis(2);
 /// The stack of a thread that does nothing but wait.
 const WAITER_STACK_BYTES: usize = 64 << 10;
-/// A shim locks its file right after it has made it: who meets it in between looks again.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// What is heard of runs and of the spawner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,9 +170,17 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // A spawner ends when its socket does; its shims do not.
+        // A spawner ends when its socket does; its shims do not. One that hangs is killed: they go on.
         let _ = self.requests.shutdown(std::net::Shutdown::Both);
-        let _ = self.child.wait();
+        let begun = std::time::Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if begun.elapsed() > END_TIMEOUT {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+                return;
+            }
+            std::thread::sleep(END_LOOK_EVERY);
+        }
     }
 }
 
@@ -216,21 +226,10 @@ pub fn watch(folder: PathBuf, run: Run, listener: &Listener) -> Result<(), Error
     let tell = listener.clone();
     waiter("watch", move || {
         // Without the file there is no shim: then it is gone as well.
-        let ended = || trace(&folder).is_some_and(|trace| trace.outcome.is_some());
         if let Ok(file) = File::open(folder.join(SHIM)) {
-            loop {
-                let _ = file.lock_shared();
-                let _ = file.unlock();
-                if ended() {
-                    break;
-                }
-                std::thread::sleep(LOOK_AGAIN);
-                if !is_locked(&file) {
-                    break;
-                }
-            }
+            let _ = file.lock_shared();
         }
-        if !ended() {
+        if trace(&folder).is_none_or(|trace| trace.outcome.is_none()) {
             leftovers::kill(&folder.join(SANDBOX));
         }
         tell(Heard::Gone(run));

@@ -502,3 +502,72 @@ fn a_task_that_cannot_be_read_fails_alone() {
         "the session goes on"
     );
 }
+
+/// What an agent asked its spawner for is still done when the agent is gone; the next one must not say
+/// of such a run that it was never started.
+#[test]
+fn no_run_that_is_over_before_its_start_is_started_by_the_spawner_of_before() {
+    let master = Master::start();
+    let mut agent = Agent::start(&master);
+    master.wait_session(1);
+    let runs = 1..=60;
+    for run in runs.clone() {
+        master.launch(
+            run,
+            &shell("echo ran >> ../../../ran-$MEZZO_RUN; exec sleep 1000"),
+            &[],
+        );
+        master.kill(run, 1);
+    }
+    until("the first to be kept", || {
+        agent.run_folder(1).is_dir().then_some(())
+    });
+    agent.kill();
+    agent.restart();
+    master.wait_session(2);
+    // Those that never came to the first agent come now.
+    for run in runs.clone() {
+        master.launch(
+            run,
+            &shell("echo ran >> ../../../ran-$MEZZO_RUN; exec sleep 1000"),
+            &[],
+        );
+        master.kill(run, 1);
+    }
+    let folder = agent.run_folder(1).join("../..");
+    for run in runs {
+        let status = master.wait_end(run);
+        assert_eq!(status.state, TaskState::Killed, "{run}: {}", status.message);
+        let ran = std::fs::read_to_string(folder.join(format!("ran-{run}"))).unwrap_or_default();
+        let times = ran.lines().count();
+        match status.reason {
+            Reason::KilledBeforeStart => assert_eq!(times, 0, "{run}"),
+            _ => assert!(times <= 1, "{run}: {times}"),
+        }
+    }
+}
+
+#[test]
+fn a_spawner_that_hangs_is_replaced_and_its_tasks_run_on() {
+    let master = Master::start();
+    let agent = Agent::start(&master);
+    master.launch(1, &shell("while [ ! -e end ]; do sleep 0.01; done"), &[]);
+    master.wait_state(1, TaskState::Running);
+    let spawner = agent.spawner();
+    // SAFETY: signalling touches no memory.
+    unsafe { libc::kill(spawner, libc::SIGSTOP) };
+    // Its socket takes small requests for a while: large ones fill it.
+    let mut large = shell("exit 0");
+    large.env = vec![mezzo_types::EnvVar {
+        name: "LARGE".into(),
+        value: "x".repeat(100 << 10),
+    }];
+    for run in 2..=12 {
+        master.launch(run, &large, &[]);
+    }
+    for run in 2..=12 {
+        assert_eq!(master.wait_end(run).state, TaskState::Finished, "{run}");
+    }
+    std::fs::write(agent.run_folder(1).join("sandbox/end"), "").expect("writable");
+    assert_eq!(master.wait_end(1).state, TaskState::Finished);
+}

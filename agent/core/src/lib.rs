@@ -18,6 +18,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use mezzo_types::{Reason, Run, Status, TaskSpec, Term};
 
+/// A run that is to be destroyed and has not ended is destroyed again so often, in milliseconds.
+pub const DESTROY_AGAIN_MS: u64 = 1_000;
 /// First delay before an unacknowledged status is said again, in milliseconds; it doubles.
 pub const RETRY_MS: u64 = 1_000;
 /// Longest delay before an unacknowledged status is said again, in milliseconds.
@@ -70,7 +72,7 @@ pub struct Found {
 /// How far a run had come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trace {
-    /// Its program was never executed and will not be.
+    /// Nothing shows that its program was executed, and nobody has asked for its end.
     NotStarted,
     /// It runs under its shim, since then (milliseconds since the epoch).
     Running(u64),

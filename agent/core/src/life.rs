@@ -1,7 +1,8 @@
 //! The runs of an agent and the rules of their lives.
 
 use crate::{
-    Action, Ending, Event, Exit, Found, Kill, Launch, RETRY_MS, RETRY_MS_MAX, TOMBSTONES_MAX, Trace,
+    Action, DESTROY_AGAIN_MS, Ending, Event, Exit, Found, Kill, Launch, RETRY_MS, RETRY_MS_MAX,
+    TOMBSTONES_MAX, Trace,
 };
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -79,7 +80,6 @@ impl Agent {
                 life.kill = found.kill.clone();
             }
             match found.trace {
-                Trace::NotStarted if found.kill.is_some() => agent.end_unstarted(now, run, out),
                 Trace::NotStarted => out.push(Action::Start(run)),
                 Trace::Running(since) => {
                     agent.started(Instant(since), run, out);
@@ -161,7 +161,8 @@ impl Agent {
 
     fn insert(&mut self, now: Instant, launch: Launch) {
         for port in &launch.ports {
-            self.ports.insert(*port, launch.run);
+            // One that another run has stays that run's.
+            self.ports.entry(*port).or_insert(launch.run);
         }
         let life = Life {
             status: Status::new(TaskState::Starting, now),
@@ -263,9 +264,14 @@ impl Agent {
         if life.status.state == TaskState::Starting {
             return;
         }
-        let first = life.timers[Timer::Destroy as usize].is_none();
-        self.set_timer(run, Timer::Destroy, Some(now.after_ms(grace_ms)));
-        if first {
+        let before = life.timers[Timer::Destroy as usize];
+        let at = now.after_ms(grace_ms);
+        self.set_timer(
+            run,
+            Timer::Destroy,
+            Some(before.map_or(at, |before| before.min(at))),
+        );
+        if before.is_none() {
             out.push(Action::Terminate(run));
             self.set(now, run, Status::new(TaskState::Stopping, now), out);
         }
@@ -287,14 +293,6 @@ impl Agent {
         if let Some(kill) = kill {
             self.stop(now, run, kill.grace_ms, out);
         }
-    }
-
-    fn end_unstarted(&mut self, now: Instant, run: Run, out: &mut Vec<Action>) {
-        let status = Status::new(TaskState::Killed, now).because(
-            Reason::KilledBeforeStart,
-            "it was killed before it was started",
-        );
-        self.set(now, run, status, out);
     }
 
     fn ended(&mut self, now: Instant, run: Run, ending: Ending, out: &mut Vec<Action>) {
@@ -383,7 +381,12 @@ impl Agent {
             let over = life.status.state.is_final();
             match timer {
                 Timer::Retry if life.unsaid() => self.say(now, run, out),
-                Timer::Destroy if !over => out.push(Action::Destroy(run)),
+                Timer::Destroy if !over => {
+                    out.push(Action::Destroy(run));
+                    // Until it has ended: one request may have failed.
+                    life.timers[timer as usize] = None;
+                    self.set_timer(run, timer, Some(now.after_ms(DESTROY_AGAIN_MS)));
+                }
                 Timer::RuntimeMax if !over => {
                     let kill = Kill {
                         grace_ms: life.launch.spec.kill_grace_ms,

@@ -174,6 +174,8 @@ fn grace_can_be_shortened_and_exit_0_after_a_kill_is_killed() {
         ["keep-kill 1"]
     );
     assert_eq!(play.wait(100), ["destroy 1"]);
+    assert_eq!(play.wait(999), ["say 1 3 stopping"]);
+    assert_eq!(play.wait(1), ["destroy 1"], "until it has ended");
     let ended = play.step(Event::Ended(Run(1), Ending::Exit(Exit::Code(0))));
     assert_eq!(ended, ["say 1 4 killed kill-requested"]);
 }
@@ -230,6 +232,17 @@ fn ports_and_kinds_are_checked_here_too() {
 }
 
 #[test]
+fn a_shorter_grace_that_comes_late_does_not_lengthen_the_wait() {
+    let mut play = Play::new();
+    play.step(Event::Launch(Term(1), vec![launch(1, vec![])]));
+    play.step(Event::Started(Run(1)));
+    play.step(Event::Kill(Term(1), Run(1), kill(30_000)));
+    play.wait(25_000);
+    play.step(Event::Kill(Term(1), Run(1), kill(20_000)));
+    assert_eq!(play.wait(5_000), ["destroy 1"]);
+}
+
+#[test]
 fn a_master_of_the_past_is_not_obeyed() {
     let mut play = Play::new();
     play.step(Event::SessionOpened(Term(5)));
@@ -252,7 +265,11 @@ fn a_restart_goes_on_where_the_files_end() {
         found(1, Trace::NotStarted, None),
         found(2, Trace::Running(10), None),
         found(3, Trace::Ended(Ending::Exit(Exit::Code(3))), None),
-        found(4, Trace::NotStarted, Some(kill(1))),
+        found(
+            4,
+            Trace::Ended(Ending::Failed(Reason::KilledBeforeStart, "sealed".into())),
+            Some(kill(1)),
+        ),
         found(5, Trace::Running(10), Some(kill(100))),
     ];
     let agent = Agent::restore(Instant(0), Term(1), vec![Runtime::Process], found, &mut out);

@@ -1,8 +1,8 @@
 //! What the agent and the shim say to each other: the words on their sockets and the names of the
 //! files in a run's folder. Shared by both, so that neither guesses.
 
-/// The shim's own file: made before it executes the program, and locked for as long as it lives. A
-/// [`Trace`].
+/// The shim's own file: there before it executes the program, and locked for as long as it lives. A
+/// [`Trace`]. Whoever makes it decides whether the run is started: it is made once, whole.
 pub const SHIM: &str = "shim";
 /// Standard output.
 pub const STDOUT: &str = "stdout";
@@ -195,6 +195,8 @@ pub enum Outcome {
     NotExecuted(i32),
     /// The shim could not do its part: what failed, and the number of the error.
     Broken(String, i32),
+    /// The run is not to be started any more: the agent's word, in the file's only line.
+    Sealed,
 }
 
 impl Outcome {
@@ -206,6 +208,7 @@ impl Outcome {
             Outcome::Signal(signal) => format!("signal {signal}\n"),
             Outcome::NotExecuted(errno) => format!("not-executed {errno}\n"),
             Outcome::Broken(what, errno) => format!("broken {errno} {what}\n"),
+            Outcome::Sealed => "sealed -\n".into(),
         }
     }
 
@@ -218,6 +221,7 @@ impl Outcome {
             "code" => rest.parse().ok().map(Outcome::Code),
             "signal" => rest.parse().ok().map(Outcome::Signal),
             "not-executed" => rest.parse().ok().map(Outcome::NotExecuted),
+            "sealed" => Some(Outcome::Sealed),
             "broken" => {
                 let (errno, what) = rest.split_once(' ')?;
                 Some(Outcome::Broken(what.to_string(), errno.parse().ok()?))
@@ -258,6 +262,7 @@ mod tests {
             Outcome::Code(-1),
             Outcome::Signal(9),
             Outcome::NotExecuted(2),
+            Outcome::Sealed,
             broken,
         ] {
             assert_eq!(Outcome::decode(&outcome.encode()), Some(outcome));

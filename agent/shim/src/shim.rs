@@ -38,11 +38,20 @@ pub fn run(request: &Request, signals: RawFd) -> ! {
 }
 
 /// Makes the file that says that the run was started, and holds its lock until this process is gone.
+/// It gets its name only when it is locked and says who the shim is, so nobody ever sees less; only
+/// one can get the name.
 fn claim(path: &str) -> Result<RawFd, i32> {
-    let fd = sys::open(path, libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY, 0o600)?;
-    sys::lock(fd)?;
-    sys::write_all(fd, Trace::begin(own_pid()).as_bytes())?;
-    Ok(fd)
+    let new = format!("{path}.{}", own_pid());
+    let fd = sys::open(
+        &new,
+        libc::O_CREAT | libc::O_TRUNC | libc::O_WRONLY | libc::O_APPEND,
+        0o600,
+    )?;
+    let claimed = sys::lock(fd)
+        .and_then(|()| sys::write_all(fd, Trace::begin(own_pid()).as_bytes()))
+        .and_then(|()| sys::link(&new, path));
+    sys::unlink(&new);
+    claimed.map(|()| fd)
 }
 
 fn own_pid() -> i32 {

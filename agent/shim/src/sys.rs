@@ -45,6 +45,21 @@ pub fn lock(fd: RawFd) -> Result<(), i32> {
     result(unsafe { libc::flock(fd, libc::LOCK_EX | libc::LOCK_NB) }).map(drop)
 }
 
+/// Gives a file another name; `EEXIST` if there is one of that name.
+pub fn link(from: &str, to: &str) -> Result<(), i32> {
+    let (from, to) = (c(from)?, c(to)?);
+    // SAFETY: both are C strings that outlive the call.
+    result(unsafe { libc::link(from.as_ptr(), to.as_ptr()) }).map(drop)
+}
+
+/// Takes a name away, if it is there.
+pub fn unlink(path: &str) {
+    if let Ok(path) = c(path) {
+        // SAFETY: it is a C string that outlives the call.
+        unsafe { libc::unlink(path.as_ptr()) };
+    }
+}
+
 pub fn rename(from: &str, to: &str) -> Result<(), i32> {
     let (from, to) = (c(from)?, c(to)?);
     // SAFETY: both are C strings that outlive the call.
