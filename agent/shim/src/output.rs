@@ -64,8 +64,10 @@ impl Output {
         if self.file < 0 {
             self.file = open(&self.path).unwrap_or(-1);
         }
-        if sys::write_all(self.file, bytes).is_ok() {
-            self.written += bytes.len() as u64;
+        match sys::write_all(self.file, bytes) {
+            Ok(()) => self.written += bytes.len() as u64,
+            // Some of it may have found room.
+            Err(_) => self.written = sys::size(self.file).unwrap_or(self.written),
         }
     }
 
@@ -83,10 +85,9 @@ impl Output {
             return;
         }
         let _ = sys::rename(&new, &format!("{}{BASE}", self.path));
-        if let Ok(file) = open(&self.path) {
-            sys::close(self.file);
-            (self.file, self.base, self.written) = (file, base, 0);
-        }
+        // The next one is made with the next output.
+        sys::close(self.file);
+        (self.file, self.base, self.written) = (-1, base, 0);
     }
 }
 

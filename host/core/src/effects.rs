@@ -53,9 +53,15 @@ impl Cluster {
     }
 
     fn discard(&mut self, running: Running) {
-        self.immediate.push(Action::DropInstance(running.instance));
-        if let Some(host) = self.hosts.get_mut(&running.framework) {
-            host.instance = None;
+        let lives = self
+            .hosts
+            .get(&running.framework)
+            .is_some_and(|host| host.instance == Some(running.instance));
+        if lives {
+            self.drop_instance(running.framework);
+        } else {
+            // A first or a trial one: the framework's own, if there is one, goes with the framework.
+            self.immediate.push(Action::DropInstance(running.instance));
         }
         if let Kind::Upgrade(request, _) | Kind::Web(request) = running.kind {
             self.refuse(

@@ -4,8 +4,9 @@
 //! outside can see passes through here, even from a turn that wrote nothing: what it says may rest
 //! on a batch that is still on its way to the disk.
 
-use crate::action::Action;
+use crate::action::{Action, Answer};
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use mezzo_types::BatchId;
 
 /// Actions and the batches they wait for.
@@ -14,6 +15,7 @@ pub struct Outbox {
     issued: BatchId,
     durable: BatchId,
     waiting: VecDeque<(BatchId, Action)>,
+    bytes: usize,
 }
 
 impl Outbox {
@@ -29,6 +31,7 @@ impl Outbox {
         if self.waiting.is_empty() && self.durable >= self.issued {
             return Some(action);
         }
+        self.bytes += weight(&action);
         self.waiting.push_back((self.issued, action));
         None
     }
@@ -43,7 +46,9 @@ impl Outbox {
                 .front()
                 .is_some_and(|(needs, _)| *needs <= self.durable);
             if ready {
-                self.waiting.pop_front().map(|(_, action)| action)
+                let (_, action) = self.waiting.pop_front()?;
+                self.bytes = self.bytes.saturating_sub(weight(&action));
+                Some(action)
             } else {
                 None
             }
@@ -56,11 +61,27 @@ impl Outbox {
         self.waiting.len()
     }
 
+    /// About how many bytes they take; what is also in the state is not counted.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether none waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
+}
+
+/// About how many bytes an action keeps alive.
+fn weight(action: &Action) -> usize {
+    let body = match action {
+        Action::Reply(_, Answer::Web(response)) => response.body.as_ref().map_or(0, Vec::len),
+        Action::Stream(write) => write.chunk.as_ref().map_or(0, Vec::len),
+        _ => 0,
+    };
+    core::mem::size_of::<(BatchId, Action)>() + body
 }
 
 #[cfg(test)]
@@ -92,6 +113,7 @@ mod tests {
         assert!(outbox.push(action(2)).is_none());
         outbox.issued(BatchId(2));
         assert!(outbox.push(action(3)).is_none());
+        assert_eq!(outbox.bytes(), 2 * weight(&action(3)));
         assert_eq!(numbers(outbox.durable(BatchId(1))), [2]);
         assert!(
             outbox.push(action(4)).is_none(),
@@ -99,6 +121,6 @@ mod tests {
         );
         assert_eq!(numbers(outbox.durable(BatchId(2))), [3, 4]);
         assert!(outbox.push(action(5)).is_some());
-        assert_eq!(outbox.len(), 0);
+        assert_eq!((outbox.len(), outbox.bytes()), (0, 0));
     }
 }

@@ -10,7 +10,7 @@ use mezzo_core::Batch;
 use mezzo_registry::{CommitError, Registry};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Batches that go in one write at most; their bytes are bounded by the mailbox.
 const GROUP_MAX: usize = 4_096;
@@ -129,15 +129,19 @@ impl Committer {
                 Err(CommitError::Full(what)) => {
                     self.health
                         .set(Some(format!("no space is left for the registry: {what}")));
-                    // A driver that hangs up must not wait for a disk.
-                    match batches.recv_timeout(self.full_retry) {
-                        Ok(mut next) => {
-                            encoded.push(std::mem::take(&mut next.encoded));
-                            group.push(next);
-                        }
-                        Err(RecvTimeoutError::Timeout) => {}
-                        Err(RecvTimeoutError::Disconnected) => {
-                            return Err("stopped while the registry had no space".into());
+                    let until = Instant::now() + self.full_retry;
+                    loop {
+                        let left = until.saturating_duration_since(Instant::now());
+                        // A driver that hangs up must not wait for a disk.
+                        match batches.recv_timeout(left) {
+                            Ok(mut next) => {
+                                encoded.push(std::mem::take(&mut next.encoded));
+                                group.push(next);
+                            }
+                            Err(RecvTimeoutError::Timeout) => break,
+                            Err(RecvTimeoutError::Disconnected) => {
+                                return Err("stopped while the registry had no space".into());
+                            }
                         }
                     }
                 }

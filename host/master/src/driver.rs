@@ -18,6 +18,9 @@ use std::time::{Duration, SystemTime};
 
 /// Events that are stepped through before what came of them is passed on.
 const EVENTS_PER_ROUND_MAX: usize = 1_000;
+/// With more than this waiting for the registry, answers and messages together, no more events are
+/// taken until there is less.
+const OUTBOX_BYTES_MAX: usize = 256 << 20;
 
 /// See the module.
 pub struct Driver {
@@ -37,6 +40,8 @@ pub struct Driver {
     pub sessions: Arc<Sessions>,
     /// For soft facts.
     pub view: Arc<View>,
+    /// What time it is.
+    pub clock: Clock,
     /// When each turn that runs was handed out.
     pub turns: HashMap<TurnId, std::time::Instant>,
 }
@@ -47,7 +52,8 @@ impl Driver {
         let mut durable = BatchId(0);
         let mut actions = Vec::new();
         loop {
-            let mail = self.mailbox.wait(durable, self.next_wake());
+            let held = self.outbox.bytes() > OUTBOX_BYTES_MAX;
+            let mail = self.mailbox.wait(durable, self.next_wake(), held);
             if mail.durable > durable {
                 durable = mail.durable;
                 let ready: Vec<Action> = self.outbox.durable(durable).collect();
@@ -57,8 +63,6 @@ impl Driver {
             }
             if let Some(ending) = mail.ending {
                 // Threads of the sandbox end with `self`; instances and streams with them.
-                self.pending.close();
-                self.sessions.close_all();
                 return ending;
             }
             let mut events = mail.events;
@@ -69,7 +73,7 @@ impl Driver {
                 let round = events.len().min(EVENTS_PER_ROUND_MAX);
                 for event in events.drain(..round) {
                     self.time(&event);
-                    self.cluster.step(now(), event, &mut actions);
+                    self.cluster.step(self.clock.now(), event, &mut actions);
                 }
                 self.dispatch(&mut actions);
             }
@@ -87,7 +91,7 @@ impl Driver {
 
     fn next_wake(&self) -> Option<Duration> {
         let at = self.cluster.next_deadline()?;
-        Some(Duration::from_millis(at.since_ms(now())))
+        Some(Duration::from_millis(at.since_ms(self.clock.now())))
     }
 
     fn dispatch(&mut self, actions: &mut Vec<Action>) {
@@ -97,8 +101,11 @@ impl Driver {
                     self.outbox.issued(batch.id);
                     let saving = Saving::new(batch);
                     self.mailbox.saving(saving.bytes);
-                    // A committer that is gone has said why.
-                    let _ = self.batches.send(saving);
+                    if self.batches.send(saving).is_err() {
+                        // If it has said why, that is what counts.
+                        let why = "the committer has ended";
+                        self.mailbox.end(Ending::Lost(why.into()));
+                    }
                 }
                 Action::Turn(turn) => {
                     self.turns.insert(turn.id, std::time::Instant::now());
@@ -203,10 +210,38 @@ impl Driver {
     }
 }
 
-/// The wall clock; the core keeps it from going back.
+/// The wall clock as it was when the leadership began, and what has passed since: a clock that is set
+/// back or forth moves no deadline. The core keeps it from going back between two leaderships.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    base_ms: u64,
+    started: std::time::Instant,
+}
+
+impl Clock {
+    /// Goes on from the wall clock.
+    #[must_use]
+    pub fn start() -> Clock {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        Clock {
+            base_ms: since.map_or(0, millis),
+            started: std::time::Instant::now(),
+        }
+    }
+
+    /// The instant that it is.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        Instant(self.base_ms.saturating_add(millis(self.started.elapsed())))
+    }
+}
+
+/// The wall clock.
 #[must_use]
 pub fn now() -> Instant {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let ms = since.map_or(0, |since| since.as_millis());
-    Instant(u64::try_from(ms).unwrap_or(u64::MAX))
+    Clock::start().now()
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -4,7 +4,7 @@
 use crate::Error;
 use crate::committer::{Committer, Health};
 use crate::config::Config;
-use crate::driver::Driver;
+use crate::driver::{Clock, Driver};
 use crate::error::io;
 use crate::keys;
 use crate::mailbox::{Ending, Mailbox};
@@ -181,9 +181,13 @@ pub fn take(
         health: Arc::clone(&health),
         full_retry: Duration::from_millis(limits.full_retry_ms),
     };
+    let panicked = Panicked(Arc::clone(&mailbox), "the committer's thread panicked");
     let committer = std::thread::Builder::new()
         .name("committer".into())
-        .spawn(move || committer.run(registry, &batches))
+        .spawn(move || {
+            let _panicked = panicked;
+            committer.run(registry, &batches)
+        })
         .map_err(io("start the committer's thread"))?;
     let driver = Driver {
         cluster,
@@ -195,14 +199,24 @@ pub fn take(
         sessions: Arc::clone(&sessions),
         view: Arc::clone(&view),
         turns: std::collections::HashMap::new(),
+        clock: Clock::start(),
     };
+    let over = CloseAll(
+        Arc::clone(&mailbox),
+        Arc::clone(&pending),
+        Arc::clone(&sessions),
+    );
     mailbox.post(Event::Led {
         name: new_name,
         last_batch: batch,
     });
     let driver = std::thread::Builder::new()
         .name("driver".into())
-        .spawn(move || driver.run())
+        .spawn(move || {
+            // Whatever ends it: nobody may go on to wait for it, or to talk to it.
+            let _over = over;
+            driver.run()
+        })
         .map_err(io("start the driver's thread"))?;
     let lead = Lead {
         view,
@@ -214,6 +228,29 @@ pub fn take(
         pending,
     };
     Ok((lead, Threads { driver, committer }))
+}
+
+/// Ends the leadership if the thread that holds it panics.
+struct Panicked(Arc<Mailbox>, &'static str);
+
+impl Drop for Panicked {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.end(Ending::Lost(self.1.into()));
+        }
+    }
+}
+
+/// Ends everything that only a driver can go on with, at the end of the thread that holds it.
+struct CloseAll(Arc<Mailbox>, Arc<Pending>, Arc<Sessions>);
+
+impl Drop for CloseAll {
+    fn drop(&mut self) {
+        self.0
+            .end(Ending::Lost("the driver's thread panicked".into()));
+        self.1.close();
+        self.2.close_all();
+    }
 }
 
 fn read(registry: &mut dyn Registry) -> Result<(Vec<Record>, u64), Error> {

@@ -109,13 +109,13 @@ impl Mailbox {
     }
 
     /// Waits until there is something, or until `deadline`. `seen` is what the driver knows to be
-    /// durable already.
+    /// durable already; with `held` it takes no events, only news of the registry.
     #[must_use]
-    pub fn wait(&self, seen: BatchId, deadline: Option<Duration>) -> Mail {
+    pub fn wait(&self, seen: BatchId, deadline: Option<Duration>, held: bool) -> Mail {
         let until = deadline.map(|after| Instant::now() + after);
         let mut inner = self.lock();
         loop {
-            let takes_events = inner.unsaved_bytes <= self.unsaved_bytes_max;
+            let takes_events = !held && inner.unsaved_bytes <= self.unsaved_bytes_max;
             let news = inner.durable > seen
                 || inner.ending.is_some()
                 || (takes_events && !inner.events.is_empty());
@@ -163,12 +163,16 @@ mod tests {
         mailbox.saving(101);
         mailbox.post(Event::Tick);
         mailbox.saved(BatchId(1), 0);
-        let mail = mailbox.wait(BatchId(0), None);
+        let mail = mailbox.wait(BatchId(0), None, false);
         assert!(mail.events.is_empty());
         assert_eq!(mail.durable, BatchId(1));
         mailbox.saved(BatchId(2), 101);
-        let mail = mailbox.wait(BatchId(1), None);
+        let mail = mailbox.wait(BatchId(1), None, false);
         assert_eq!((mail.events.len(), mail.durable), (1, BatchId(2)));
+        mailbox.post(Event::Tick);
+        mailbox.saved(BatchId(3), 0);
+        let mail = mailbox.wait(BatchId(2), None, true);
+        assert_eq!((mail.events.len(), mail.durable), (0, BatchId(3)));
     }
 
     #[tokio::test]
@@ -180,8 +184,8 @@ mod tests {
         let mut noop = std::task::Context::from_waker(std::task::Waker::noop());
         let polled = second.as_mut().poll(&mut noop);
         assert!(polled.is_pending(), "there is no room");
-        assert_eq!(mailbox.wait(BatchId(0), None).events.len(), 1);
+        assert_eq!(mailbox.wait(BatchId(0), None, false).events.len(), 1);
         second.await;
-        assert_eq!(mailbox.wait(BatchId(0), None).events.len(), 1);
+        assert_eq!(mailbox.wait(BatchId(0), None, false).events.len(), 1);
     }
 }

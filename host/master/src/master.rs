@@ -317,7 +317,13 @@ fn lead_on(
         };
         std::thread::sleep(LEAD_AGAIN);
         let (lead, next) = lead::take(&shared.config, registry, sandbox, cluster_name()?)?;
-        shared.set_lead(Some(Arc::new(lead)), "");
+        let lead = Arc::new(lead);
+        shared.set_lead(Some(Arc::clone(&lead)), "");
+        if *stopped.borrow() {
+            // Whoever stops the master may have found no leadership to end.
+            lead.stop();
+        }
+        drop(lead);
         tracing::info!(
             ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
             "this master leads again"

@@ -104,7 +104,13 @@ impl Sessions {
         let message = FromMaster {
             message: Some(message),
         };
-        if before >= WAITING_MAX || open.to.send(Ok(message)).is_err() {
+        let late = before >= WAITING_MAX;
+        if late {
+            // Its stream ends with that, and the agent comes back.
+            let why = format!("more than {WAITING_MAX} messages wait for this agent");
+            let _ = open.to.send(Err(Status::unavailable(why)));
+        }
+        if late || open.to.send(Ok(message)).is_err() {
             inner.open.remove(&session);
         }
     }
