@@ -74,6 +74,14 @@ impl Cluster {
                 format!("framework {id}: {used:?}, kept {:?}", framework.used)
             })?;
             let bytes: u64 = framework
+                .tasks
+                .values()
+                .map(|task| task.record.spec.bytes())
+                .sum();
+            holds(bytes == framework.tasks_bytes, "tasks-bytes", || {
+                format!("framework {id}: {bytes}, kept {}", framework.tasks_bytes)
+            })?;
+            let bytes: u64 = framework
                 .state
                 .iter()
                 .map(|(k, v)| (k.len() + v.len()) as u64)

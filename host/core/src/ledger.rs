@@ -73,6 +73,8 @@ pub struct Ledger {
     /// Launched in this turn, as the guest will see them.
     launched: BTreeMap<TaskId, Arc<Task>>,
     groups: BTreeSet<Arc<str>>,
+    /// Descriptions of all tasks, those of this turn included.
+    tasks_bytes: u64,
     state_bytes: u64,
     timers: usize,
     closed: BTreeSet<RequestId>,
@@ -92,6 +94,7 @@ impl Ledger {
             .map(|offer| (offer.id, offer.clone()))
             .collect();
         Ledger {
+            tasks_bytes: turn.view.tasks_bytes,
             state_bytes: turn.view.state_bytes,
             timers: turn.view.timers.len(),
             left,
@@ -208,6 +211,14 @@ impl Ledger {
                 limits.tasks_max
             )));
         }
+        let more: u64 = placements.iter().map(|p| p.task.bytes()).sum();
+        let tasks_bytes = self.tasks_bytes.saturating_add(more);
+        if tasks_bytes > limits.tasks_bytes_max {
+            return Err(Refusal::Limit(format!(
+                "tasks-bytes-max: the descriptions of all tasks together may have {} bytes, not {tasks_bytes}; wait until some have ended",
+                limits.tasks_bytes_max
+            )));
+        }
         let mut undo = Undo {
             launches: self.effects.launches.len(),
             offers: BTreeMap::new(),
@@ -227,6 +238,7 @@ impl Ledger {
                 }
             }
         }
+        self.tasks_bytes = tasks_bytes;
         Ok(answer)
     }
 

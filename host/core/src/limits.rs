@@ -25,6 +25,8 @@ pub struct FrameworkLimits {
     pub log_bytes_per_s: u64,
     /// Tasks that have not been forgotten.
     pub tasks_max: u64,
+    /// The descriptions of those tasks, files included, together, in bytes.
+    pub tasks_bytes_max: u64,
     /// Launches in one turn.
     pub launches_per_turn_max: u64,
     /// Offers in one turn.
@@ -65,6 +67,7 @@ impl Default for FrameworkLimits {
             value_bytes_max: 1 << 20,
             log_bytes_per_s: 64 << 10,
             tasks_max: 100_000,
+            tasks_bytes_max: 256 << 20,
             launches_per_turn_max: 10_000,
             offers_per_turn_max: 1_000,
             events_per_turn_max: 1_000,

@@ -92,6 +92,8 @@ pub struct FrameworkState {
     pub state_bytes: u64,
     /// Its tasks that are not forgotten.
     pub tasks: Map<TaskId, Arc<Task>>,
+    /// Their descriptions together, in bytes.
+    pub tasks_bytes: u64,
     /// Runs whose status no committed turn has had.
     pub unhandled: BTreeSet<Run>,
     /// Its groups of tasks that are not forgotten.
@@ -226,6 +228,7 @@ impl State {
             state: Map::default(),
             state_bytes: 0,
             tasks: Map::default(),
+            tasks_bytes: 0,
             unhandled: BTreeSet::new(),
             groups: BTreeMap::new(),
             used: Resources::NONE,
@@ -266,6 +269,7 @@ impl State {
         {
             return Err(CorruptRecord(format!("run {run} is launched twice")));
         }
+        framework.tasks_bytes += record.spec.bytes();
         let task = Task {
             record: Arc::clone(record),
             address: Arc::from(agent.record.info.facts.address.as_str()),
@@ -378,6 +382,7 @@ impl State {
         }
         let framework = self.framework(task.record.framework)?;
         framework.tasks.remove(task.record.id());
+        framework.tasks_bytes -= task.record.spec.bytes();
         framework.unhandled.remove(&run);
         if let Some(group) = &task.record.group {
             let members = framework.groups.entry(Arc::clone(group)).or_default();

@@ -106,6 +106,8 @@ pub struct Offer {
 pub struct View {
     /// Its tasks.
     pub tasks: Map<TaskId, Arc<Task>>,
+    /// Their descriptions together, in bytes.
+    pub tasks_bytes: u64,
     /// Its durable state.
     pub state: Map<Arc<str>, Arc<[u8]>>,
     /// Keys and values of `state` together, in bytes.

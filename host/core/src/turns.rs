@@ -362,6 +362,7 @@ impl Cluster {
         }
         View {
             tasks: framework.tasks.clone(),
+            tasks_bytes: framework.tasks_bytes,
             state: framework.state.clone(),
             state_bytes: framework.state_bytes,
             demands: Arc::clone(&framework.demands),

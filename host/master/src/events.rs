@@ -2,10 +2,11 @@
 //!
 //! Owns the ring and what an event says; who reads it and in which form is the API's business.
 
+use mezzo_core::record::KillRecord;
 use mezzo_core::state::State;
-use mezzo_core::turn::{Fault, Task};
+use mezzo_core::turn::Fault;
 use mezzo_core::{Batch, Record};
-use mezzo_types::{AgentId, BatchId, Instant, Run, Term};
+use mezzo_types::{AgentId, BatchId, Instant, Run, Status, TaskId, Term};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
@@ -48,13 +49,26 @@ pub struct Happening {
     pub what: What,
 }
 
+/// Which task: not all of it, so that events keep no description alive.
+#[derive(Clone, Debug)]
+pub struct TaskNews {
+    /// The framework's name.
+    pub framework: Arc<str>,
+    /// The task.
+    pub task: TaskId,
+    /// This run of it.
+    pub run: Run,
+    /// Where.
+    pub agent: AgentId,
+}
+
 /// The kinds of event.
 #[derive(Clone, Debug)]
 pub enum What {
     /// A task was launched or came to another state.
-    Task(Arc<str>, Arc<Task>),
+    Task(TaskNews, Status),
     /// Somebody asked for a task's end.
-    Kill(Arc<str>, Arc<Task>),
+    Kill(TaskNews, KillRecord),
     /// An agent: its name and `joined`, `silent` or `back`.
     Agent(AgentId, String, &'static str),
     /// A framework's name and what became of it.
@@ -114,7 +128,13 @@ impl Before {
         };
         let task = |run: Run| {
             let task = state.task(run)?;
-            Some((named(task.record.framework)?, Arc::clone(task)))
+            let news = TaskNews {
+                framework: named(task.record.framework)?,
+                task: task.record.id().clone(),
+                run,
+                agent: task.record.agent,
+            };
+            Some((news, task))
         };
         match record {
             Record::Cluster(cluster) if cluster.term > self.term => {
@@ -163,11 +183,15 @@ impl Before {
                 .framework
                 .map(|old| What::Framework(Arc::clone(&old.name), "removed")),
             Record::Demands(id, demands) => Some(What::Demands(named(*id)?, demands.len())),
-            Record::Task(record) => task(record.run).map(|(name, task)| What::Task(name, task)),
+            Record::Task(record) => {
+                task(record.run).map(|(news, task)| What::Task(news, task.status.clone()))
+            }
             // A status that is only marked as handled is no news.
             Record::Status(_, status) if status.handled && status.sequence > 0 => None,
-            Record::Status(run, _) => task(*run).map(|(name, task)| What::Task(name, task)),
-            Record::Kill(run, _) => task(*run).map(|(name, task)| What::Kill(name, task)),
+            Record::Status(run, _) => {
+                task(*run).map(|(news, task)| What::Task(news, task.status.clone()))
+            }
+            Record::Kill(run, kill) => task(*run).map(|(news, _)| What::Kill(news, kill.clone())),
             Record::Principal(name, _) => Some(What::Principal(Arc::clone(name))),
         }
     }

@@ -5,10 +5,11 @@
 
 use crate::events::{Before, Events};
 use mezzo_core::action::Observation;
+use mezzo_core::record::TaskRecord;
 use mezzo_core::state::{CorruptRecord, State, rank};
 use mezzo_core::turn::Task;
 use mezzo_core::{Batch, Record};
-use mezzo_types::{AgentId, BatchId, FrameworkId, Instant};
+use mezzo_types::{AgentId, BatchId, FrameworkId, Instant, TaskSpec};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -23,6 +24,9 @@ pub struct View {
 
 /// How many turns' times are kept.
 const TURN_TIMES_MAX: usize = 4_096;
+
+/// What the descriptions of ended tasks that are kept may have together, in bytes.
+const ENDED_BYTES_MAX: u64 = 64 << 20;
 
 /// What is seen.
 #[derive(Debug, Default)]
@@ -42,6 +46,7 @@ pub struct Inner {
     /// How many tasks ended in each final state since this master leads.
     pub ended_counts: BTreeMap<&'static str, u64>,
     ended_max: usize,
+    ended_bytes: u64,
 }
 
 /// A task that the cluster has forgotten.
@@ -198,9 +203,14 @@ impl Inner {
             .entry(task.status.state.as_str())
             .or_default() += 1;
         let framework = Arc::clone(&framework.record.name);
+        let task = without_files(task);
+        self.ended_bytes += task.record.spec.bytes();
         self.ended.push_back(Ended { framework, task });
-        while self.ended.len() > self.ended_max {
-            self.ended.pop_front();
+        while self.ended.len() > self.ended_max || self.ended_bytes > ENDED_BYTES_MAX {
+            let Some(oldest) = self.ended.pop_front() else {
+                return;
+            };
+            self.ended_bytes -= oldest.task.record.spec.bytes();
         }
     }
 
@@ -231,4 +241,23 @@ impl Inner {
         };
         live.cloned().or_else(ended)
     }
+}
+
+/// Who looks at an ended task looks for its words, not for what was put into its sandbox.
+fn without_files(task: Arc<Task>) -> Arc<Task> {
+    if task.record.spec.files.is_empty() {
+        return task;
+    }
+    let mut spec = TaskSpec::clone(&task.record.spec);
+    for file in &mut spec.files {
+        file.content = Vec::new();
+    }
+    let record = TaskRecord {
+        spec: Arc::new(spec),
+        ..TaskRecord::clone(&task.record)
+    };
+    Arc::new(Task {
+        record: Arc::new(record),
+        ..Task::clone(&task)
+    })
 }

@@ -253,6 +253,13 @@ impl TaskSpec {
         Ok(())
     }
 
+    /// All that it holds, in bytes: texts and the contents of files.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let files = self.files.iter().map(|file| file.content.len());
+        files.sum::<usize>() as u64 + self.text_bytes() as u64
+    }
+
     /// All texts together, in bytes.
     #[must_use]
     pub fn text_bytes(&self) -> usize {

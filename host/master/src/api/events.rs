@@ -4,15 +4,15 @@
 use super::dto;
 use super::error::{ApiError, Result};
 use super::json::Query;
-use crate::events::{Happening, Position, What};
+use crate::events::{Happening, Position, TaskNews, What};
 use crate::master::Shared;
 use crate::view::View;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::Stream;
-use mezzo_core::turn::Task;
-use mezzo_types::BatchId;
+use mezzo_core::record::KillRecord;
+use mezzo_types::{BatchId, Status};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -122,8 +122,8 @@ fn event(happening: &Happening) -> Event {
 
 fn describe(what: &What) -> (&'static str, Value) {
     match what {
-        What::Task(framework, task) => ("task", task_fields(framework, task)),
-        What::Kill(framework, task) => ("kill", kill_fields(framework, task)),
+        What::Task(news, status) => ("task", task_fields(news, status)),
+        What::Kill(news, kill) => ("kill", kill_fields(news, kill)),
         What::Agent(agent, identity, state) => (
             "agent",
             json!({"agent": agent.0, "identity": identity, "state": state}),
@@ -142,13 +142,12 @@ fn describe(what: &What) -> (&'static str, Value) {
     }
 }
 
-fn task_fields(framework: &str, task: &Task) -> Value {
-    let status = &task.status;
+fn task_fields(news: &TaskNews, status: &Status) -> Value {
     json!({
-        "framework": framework,
-        "task": task.record.id().as_str(),
-        "run": task.record.run.0,
-        "agent": task.record.agent.0,
+        "framework": &*news.framework,
+        "task": news.task.as_str(),
+        "run": news.run.0,
+        "agent": news.agent.0,
         "state": status.state.as_str(),
         "reason": status.reason.as_str(),
         "message": status.message,
@@ -156,13 +155,12 @@ fn task_fields(framework: &str, task: &Task) -> Value {
     })
 }
 
-fn kill_fields(framework: &str, task: &Task) -> Value {
-    let kill = task.kill.as_ref();
+fn kill_fields(news: &TaskNews, kill: &KillRecord) -> Value {
     json!({
-        "framework": framework,
-        "task": task.record.id().as_str(),
-        "run": task.record.run.0,
-        "reason": kill.map_or("", |kill| kill.reason.as_str()),
-        "grace_ms": kill.map_or(0, |kill| kill.grace_ms),
+        "framework": &*news.framework,
+        "task": news.task.as_str(),
+        "run": news.run.0,
+        "reason": kill.reason.as_str(),
+        "grace_ms": kill.grace_ms,
     })
 }

@@ -308,6 +308,7 @@ limits! {
     value_bytes_max: 0..=BYTES_MAX,
     log_bytes_per_s: 0..=BYTES_MAX,
     tasks_max: 0..=COUNT_MAX,
+    tasks_bytes_max: 0..=BYTES_MAX,
     launches_per_turn_max: 0..=COUNT_MAX,
     offers_per_turn_max: 1..=COUNT_MAX,
     events_per_turn_max: 1..=COUNT_MAX,
