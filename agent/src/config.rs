@@ -71,6 +71,8 @@ pub struct Limits {
     pub ended_kept_s: u64,
     /// How many folders of ended tasks are kept.
     pub ended_kept_max: usize,
+    /// What folders of ended tasks take on the disk, together, in bytes.
+    pub ended_bytes_max: u64,
     /// Longest delay between two attempts to reach a master, in milliseconds.
     pub reconnect_ms_max: u64,
     /// Components that are kept, together, in bytes.
@@ -89,6 +91,7 @@ impl Default for Limits {
             output_bytes_max: 8 << 20,
             ended_kept_s: 24 * 3600,
             ended_kept_max: 2_000,
+            ended_bytes_max: 10 << 30,
             reconnect_ms_max: 5_000,
             components_bytes_max: 2 << 30,
             component_bytes_max: 64 << 20,

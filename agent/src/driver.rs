@@ -4,6 +4,7 @@
 //! go to files, to the spawner and to the session. Nothing here decides what a run should do next.
 
 use crate::components::Components;
+use crate::ended::{self, Keep};
 use crate::environment::environment;
 use crate::identity::Folder;
 use crate::runs::{OUTCOME, Runs};
@@ -24,6 +25,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// How long the loop sleeps when no run has a deadline.
 const IDLE: Duration = Duration::from_secs(3600);
+/// The memory of a component that asks for none, in bytes.
+const MODULE_MEMORY_BYTES: u64 = 128 << 20;
 /// Folders of ended runs are looked through at most so often.
 const COLLECT_EVERY: Duration = Duration::from_secs(10);
 
@@ -96,8 +99,7 @@ pub struct Driver {
     hostname: String,
     runner: Option<Program>,
     output_bytes_max: u64,
-    ended_kept_s: u64,
-    ended_kept_max: usize,
+    keep: Keep,
     collected: std::time::Instant,
     collecting: Arc<AtomicBool>,
     clock: Clock,
@@ -190,8 +192,11 @@ impl Driver {
             hostname,
             runner: config.runner,
             output_bytes_max: config.limits.output_bytes_max,
-            ended_kept_s: config.limits.ended_kept_s,
-            ended_kept_max: config.limits.ended_kept_max,
+            keep: Keep {
+                seconds: config.limits.ended_kept_s,
+                folders: config.limits.ended_kept_max,
+                bytes: config.limits.ended_bytes_max,
+            },
             collected: std::time::Instant::now(),
             collecting: Arc::default(),
             clock,
@@ -463,7 +468,11 @@ impl Driver {
         if !self.runs.is_over(run) && spawner::shim_lives(&self.runs.folder(run)) {
             return self.adopt_run(run);
         }
-        let ending = self.runs.ending(run);
+        let runtime = self
+            .agent
+            .launch_of(run)
+            .map_or(Runtime::Process, |launch| launch.spec.workload.runtime());
+        let ending = self.runs.ending(run, runtime);
         if let Ending::Failed(reason, message) = &ending {
             self.keep_over(run, *reason, message);
         }
@@ -536,14 +545,10 @@ impl Driver {
             return;
         }
         self.collected = std::time::Instant::now();
-        let (runs, kept_s, kept_max, collecting) = (
-            self.runs.clone(),
-            self.ended_kept_s,
-            self.ended_kept_max,
-            self.collecting.clone(),
-        );
+        let (folder, keep) = (self.runs.ended().to_path_buf(), self.keep);
+        let collecting = self.collecting.clone();
         self.runtime.spawn_blocking(move || {
-            if let Err(error) = runs.collect(kept_s, kept_max) {
+            if let Err(error) = ended::collect(&folder, keep) {
                 tracing::warn!("could not remove folders of ended runs: {error}");
             }
             collecting.store(false, Ordering::Release);
@@ -586,9 +591,11 @@ fn runner_argv(
     all.extend(["run".into(), "--code".into(), text(code)]);
     all.extend(["--dir".into(), text(&folder.join(sandbox::SANDBOX))]);
     all.extend(["--outcome".into(), text(&folder.join(OUTCOME))]);
-    if memory_bytes > 0 {
-        all.extend(["--memory-bytes".into(), memory_bytes.to_string()]);
-    }
+    let memory_bytes = match memory_bytes {
+        0 => MODULE_MEMORY_BYTES,
+        asked => asked,
+    };
+    all.extend(["--memory-bytes".into(), memory_bytes.to_string()]);
     all.push("--".into());
     all.extend(argv.iter().cloned());
     all

@@ -3,6 +3,7 @@
 //! Reads only; the shim writes and rotates at any moment, so each answer is made from files that are
 //! open before their places are worked out, and looked at again if a rotation came in between.
 
+use crate::run_file;
 use crate::runs::Runs;
 use mezzo_proto::{OUTPUT_BYTES_MAX, v1};
 use mezzo_shim::{BASE, ROTATED, STDERR, STDOUT};
@@ -110,18 +111,18 @@ impl Files {
             std::path::PathBuf::from(name)
         };
         let base_of = || -> io::Result<u64> {
-            let text = or_none(std::fs::read_to_string(beside(BASE)))?;
+            let text = or_none(run_file::read_note(&beside(BASE)))?;
             Ok(text.and_then(|text| text.trim().parse().ok()).unwrap_or(0))
         };
         let base = base_of()?;
-        let new = or_none(File::open(path))?;
-        let old = or_none(File::open(beside(ROTATED)))?;
+        let new = or_none(run_file::open(path))?;
+        let old = or_none(run_file::open(&beside(ROTATED)))?;
         let inode = |file: &Option<File>| {
             file.as_ref()
                 .and_then(|file| file.metadata().ok())
                 .map(|meta| meta.ino())
         };
-        let same = or_none(std::fs::metadata(path))?.map(|meta| meta.ino()) == inode(&new)
+        let same = or_none(std::fs::symlink_metadata(path))?.map(|meta| meta.ino()) == inode(&new)
             && base_of()? == base;
         let length = |file: &Option<File>| {
             file.as_ref()
@@ -204,7 +205,7 @@ fn piece(path: &Path, offset: i64, length_max: usize) -> io::Result<Piece> {
     // A shim that was killed in the middle of a rotation leaves it so for ever: what is there counts.
     let mut name = path.as_os_str().to_owned();
     name.push(ROTATED);
-    let old = or_none(File::open(name))?;
+    let old = or_none(run_file::open(Path::new(&name)))?;
     let bytes = old
         .as_ref()
         .map_or(Ok(0), |file| file.metadata().map(|meta| meta.len()))?;

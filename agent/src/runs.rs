@@ -6,16 +6,18 @@
 
 use crate::sandbox::SANDBOX;
 use crate::spawner::{shim_lives, trace};
-use crate::{Error, io, leftovers};
+use crate::{Error, io, leftovers, run_file};
 use mezzo_agent_core::{Ending, Exit, Found, Kill, Launch, Trace};
 use mezzo_shim::{Outcome, SHIM};
-use mezzo_types::{Reason, Run};
+use mezzo_types::{Reason, Run, Runtime};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// The launch, MessagePack; it is moved into place, so it is whole or absent.
 const LAUNCH: &str = "launch";
+/// A launch is not longer, in bytes: a task's description with its files, and what is put around it.
+const LAUNCH_BYTES_MAX: u64 = 64 << 20;
 /// Why its end was asked for, JSON; likewise.
 const KILL: &str = "kill";
 /// Why it is over, JSON, where the shim did not write that down: so that a later agent says the same.
@@ -49,6 +51,11 @@ impl Runs {
             std::fs::create_dir_all(path).map_err(io(format!("make {}", path.display())))?;
         }
         Ok(runs)
+    }
+
+    /// Where the folders of ended runs are.
+    pub fn ended(&self) -> &Path {
+        &self.ended
     }
 
     /// A live run's folder.
@@ -128,14 +135,18 @@ impl Runs {
     pub fn forget(&self, run: Run) -> std::io::Result<()> {
         let folder = self.ended.join(run.to_string());
         std::fs::rename(self.folder(run), &folder)?;
+        // Nobody starts it again, and its files stand in the sandbox.
+        std::fs::remove_file(folder.join(LAUNCH))?;
         // Its age is counted from now on.
         File::open(folder)?.set_modified(SystemTime::now())
     }
 
-    /// What the shim left behind when it was gone.
-    pub fn ending(&self, run: Run) -> Ending {
+    /// What the shim left behind when it was gone, and for a component its runner.
+    pub fn ending(&self, run: Run, runtime: Runtime) -> Ending {
         let folder = self.folder(run);
-        if let Some(ending) = outcome(&folder) {
+        if runtime == Runtime::Module
+            && let Some(ending) = outcome(&folder)
+        {
             return ending;
         }
         let trace = trace(&folder);
@@ -179,7 +190,7 @@ impl Runs {
         for entry in std::fs::read_dir(&self.live).map_err(io("list the runs"))? {
             let folder = entry.map_err(io("list the runs"))?.path();
             let launch = folder.join(LAUNCH);
-            match std::fs::read(&launch) {
+            match run_file::read(&launch, LAUNCH_BYTES_MAX) {
                 Ok(bytes) => {
                     let kept = rmp_serde::from_slice::<Kept>(&bytes).map_err(|error| {
                         let error = std::io::Error::new(std::io::ErrorKind::InvalidData, error);
@@ -200,25 +211,26 @@ impl Runs {
 
     fn recover_one(&self, folder: &Path, kept: Kept) -> Result<Found, Error> {
         let run = kept.launch.run;
-        let kill = std::fs::read(folder.join(KILL))
+        let runtime = kept.launch.spec.workload.runtime();
+        let kill = run_file::read_note(&folder.join(KILL))
             .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            .and_then(|text| serde_json::from_str(&text).ok());
         let shim = folder.join(SHIM);
         // The spawner of before may still be about to start it.
         let sealed = kill.is_some()
             && self
                 .seal(run)
                 .map_err(io(format!("seal {}", folder.display())))?;
-        let over = std::fs::read(folder.join(OVER))
+        let over = run_file::read_note(&folder.join(OVER))
             .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            .and_then(|text| serde_json::from_str(&text).ok());
         let trace = if let Some((reason, message)) = over {
             Trace::Ended(Ending::Failed(reason, message))
         } else if sealed {
             let message = "it was killed before it was started";
             Trace::Ended(Ending::Failed(Reason::KilledBeforeStart, message.into()))
         } else if has_ended(folder) {
-            Trace::Ended(self.ending(run))
+            Trace::Ended(self.ending(run, runtime))
         } else if kept.boot != self.boot {
             let message = "the machine was started anew while the task was here";
             Trace::Ended(Ending::Failed(Reason::Rebooted, message.into()))
@@ -230,7 +242,7 @@ impl Runs {
             ))
         } else {
             // It may have ended between the two looks.
-            let ending = self.ending(run);
+            let ending = self.ending(run, runtime);
             if let Ending::Failed(Reason::ShimLost, _) = &ending {
                 leftovers::kill(&folder.join(SANDBOX));
             }
@@ -242,59 +254,6 @@ impl Runs {
             trace,
         })
     }
-
-    /// Removes folders of ended runs that are too old or too many. Returns how many. One that cannot be
-    /// removed holds up no other; the last such error is the answer.
-    pub fn collect(&self, kept_s: u64, kept_max: usize) -> std::io::Result<usize> {
-        let mut ended: Vec<(SystemTime, PathBuf)> = Vec::new();
-        for entry in std::fs::read_dir(&self.ended)? {
-            let entry = entry?;
-            let changed = entry
-                .metadata()
-                .and_then(|meta| meta.modified())
-                .unwrap_or(SystemTime::UNIX_EPOCH);
-            ended.push((changed, entry.path()));
-        }
-        ended.sort();
-        let too_many = ended.len().saturating_sub(kept_max);
-        let old = |at: &SystemTime| at.elapsed().is_ok_and(|age| age.as_secs() > kept_s);
-        let gone = ended
-            .iter()
-            .enumerate()
-            .filter(|(i, (at, _))| *i < too_many || old(at));
-        let mut removed = Ok(0);
-        for (_, (_, path)) in gone {
-            match remove_all(path) {
-                Ok(()) => removed = removed.map(|n| n + 1),
-                Err(error) => removed = Err(error),
-            }
-        }
-        removed
-    }
-}
-
-/// A task may have taken the right to change a folder of its own away: it is given back.
-fn remove_all(path: &Path) -> std::io::Result<()> {
-    match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            open_folders(path)?;
-            std::fs::remove_dir_all(path)
-        }
-        removed => removed,
-    }
-}
-
-fn open_folders(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
-    for entry in std::fs::read_dir(path)? {
-        let entry = entry?;
-        // A link is none of ours to follow.
-        if entry.file_type()?.is_dir() {
-            open_folders(&entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 /// Whether its shim has written down how it ended.
@@ -304,7 +263,7 @@ fn has_ended(folder: &Path) -> bool {
 
 /// What the runner has said of a component, if it has.
 fn outcome(folder: &Path) -> Option<Ending> {
-    let text = std::fs::read_to_string(folder.join(OUTCOME)).ok()?;
+    let text = run_file::read_note(&folder.join(OUTCOME)).ok()?;
     let (code, message) = text.split_once('\n')?;
     let reason = Reason::try_from(code.to_string()).ok()?;
     Some(Ending::Failed(reason, message.trim_end().to_string()))

@@ -5,7 +5,7 @@
 //! spawner is gone is [`watch`].
 
 use crate::sandbox::SANDBOX;
-use crate::{Config, Error, io, leftovers};
+use crate::{Config, Error, io, leftovers, run_file};
 use mezzo_shim::{NOTES_FD, Note, REQUESTS_FD, Request, SHIM, Trace, Wish};
 use mezzo_types::Run;
 use rustix::io::Errno;
@@ -226,7 +226,7 @@ pub fn watch(folder: PathBuf, run: Run, listener: &Listener) -> Result<(), Error
     let tell = listener.clone();
     waiter("watch", move || {
         // Without the file there is no shim: then it is gone as well.
-        if let Ok(file) = File::open(folder.join(SHIM)) {
+        if let Ok(file) = run_file::open(&folder.join(SHIM)) {
             let _ = file.lock_shared();
         }
         if trace(&folder).is_none_or(|trace| trace.outcome.is_none()) {
@@ -238,13 +238,13 @@ pub fn watch(folder: PathBuf, run: Run, listener: &Listener) -> Result<(), Error
 
 /// What a run's shim has written down; none if it never was.
 pub fn trace(folder: &Path) -> Option<Trace> {
-    let text = std::fs::read_to_string(folder.join(SHIM)).ok()?;
+    let text = run_file::read_note(&folder.join(SHIM)).ok()?;
     Some(Trace::decode(&text))
 }
 
 /// Whether a run's shim lives: it holds a lock on its file for as long as it does.
 pub fn shim_lives(folder: &Path) -> bool {
-    File::open(folder.join(SHIM)).is_ok_and(|file| is_locked(&file))
+    run_file::open(&folder.join(SHIM)).is_ok_and(|file| is_locked(&file))
 }
 
 fn is_locked(file: &File) -> bool {

@@ -571,3 +571,38 @@ fn a_spawner_that_hangs_is_replaced_and_its_tasks_run_on() {
     std::fs::write(agent.run_folder(1).join("sandbox/end"), "").expect("writable");
     assert_eq!(master.wait_end(1).state, TaskState::Finished);
 }
+
+/// A task runs as the agent's user: what it puts in the place of files in its folder stops nobody,
+/// forges nothing, and shows nothing of others.
+#[test]
+fn a_task_that_tampers_with_its_folder_hurts_itself_alone() {
+    let master = Master::start();
+    let agent = Agent::start(&master);
+    let runs = agent.run_folder(1);
+    let secret = runs.ancestors().nth(2).expect("the agent's").join("secret");
+    master.launch(1, &shell("mkfifo ../outcome; exit 3"), &[]);
+    let status = master.wait_end(1);
+    assert_eq!((status.reason, status.exit_code), (Reason::Exited, Some(3)));
+    master.launch(
+        2,
+        &shell(r"printf 'exited\nforged\n' > ../outcome; exit 4"),
+        &[],
+    );
+    assert_eq!(master.wait_end(2).exit_code, Some(4));
+    master.launch(3, &shell("rm ../shim; mkfifo ../shim"), &[]);
+    assert_eq!(master.wait_end(3).state, TaskState::Failed);
+    std::fs::write(&secret, "secret").expect("writable");
+    // Read while it lives: afterwards the folder is elsewhere.
+    for (run, trick) in [(4, "ln -s ../../secret ../stdout"), (5, "mkfifo ../stdout")] {
+        master.launch(run, &shell(&format!("{trick}; sleep 1000")), &[]);
+        master.wait_state(run, TaskState::Running);
+        until("the trick", || {
+            agent.run_folder(run).join("stdout").symlink_metadata().ok()
+        });
+        let answer = master.read(run, 0, 0);
+        assert!(!answer.error.is_empty(), "{answer:?}");
+        assert!(answer.data.is_empty());
+        master.kill(run, 0);
+        master.wait_end(run);
+    }
+}

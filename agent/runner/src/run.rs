@@ -14,6 +14,8 @@ use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxView, WasiView};
 
 /// What an entry of a table takes, in bytes: it counts as memory.
 const TABLE_ENTRY_BYTES: usize = 16;
+/// Files, streams and the like that it may hold at a time.
+const RESOURCES_MAX: usize = 10_000;
 /// The words of an outcome, in bytes at most.
 const WORDS_BYTES_MAX: usize = 4 << 10;
 
@@ -146,11 +148,13 @@ fn command(arguments: &arguments::Run) -> Result<u8, Stopped> {
         max: arguments.memory_bytes.unwrap_or(u64::MAX),
         exceeded: false,
     };
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(RESOURCES_MAX);
     let mut store = Store::new(
         &engine,
         Host {
             wasi,
-            table: ResourceTable::new(),
+            table,
             memory,
         },
     );

@@ -92,5 +92,11 @@ impl Output {
 }
 
 fn open(path: &str) -> Result<RawFd, i32> {
-    sys::open(path, libc::O_CREAT | libc::O_APPEND | libc::O_WRONLY, 0o600)
+    // The task may have put a link or a pipe there: neither is followed nor waited for.
+    let careful = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    sys::open(
+        path,
+        libc::O_CREAT | libc::O_APPEND | libc::O_WRONLY | careful,
+        0o600,
+    )
 }

@@ -176,6 +176,14 @@ unsafe fn become_program(
             libc::fcntl(fd, libc::F_SETFL, flags & !libc::O_NONBLOCK);
         }
         libc::close(NOTES_FD);
+        // Whatever else is open was inherited from whoever started the agent, and is none of the
+        // task's. Our own close by themselves, and an old kernel knows no better.
+        libc::syscall(
+            libc::SYS_close_range,
+            3,
+            u32::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        );
         let mut set = std::mem::zeroed::<libc::sigset_t>();
         libc::sigemptyset(&raw mut set);
         libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut());

@@ -277,7 +277,13 @@ impl Instance {
 
     fn failed(&mut self, error: &wasmtime::Error, call: &str) -> Fault {
         let (kind, message) = classify(error, self.guest().growth.refused.as_deref());
-        fault(kind, call, &message)
+        let words = self.guest().log.last_words();
+        if words.is_empty() || !matches!(kind, FaultKind::Trap | FaultKind::MemoryLimit) {
+            return fault(kind, call, &message);
+        }
+        // The guest's own words first: they say why, the engine says only where.
+        let message = format!("{words} ({message})");
+        fault(kind, call, &printable(&message, FAULT_MESSAGE_BYTES_MAX))
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! Time is the turns' `now`, so that what is dropped depends on the turns alone.
 
+use crate::fault::printable;
 use mezzo_types::FrameworkId;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -47,7 +48,16 @@ struct Inner {
     dropped_bytes: u64,
     /// The last line of each stream, while it is not ended.
     partial: [Vec<u8>; 2],
+    /// The newest lines of the turn's standard error: a language that gives up says there why.
+    words: Vec<String>,
 }
+
+/// So many lines of standard error are kept for a fault.
+const WORDS_LINES_MAX: usize = 4;
+/// Each of them has at most so many bytes.
+const WORDS_LINE_BYTES_MAX: usize = 300;
+/// How Rust ends what a panic says; that helps nobody here.
+const NOTE: &str = "note: run with `RUST_BACKTRACE";
 
 /// A token bucket of bytes, filled by the time of the turns.
 #[derive(Clone, Copy, Debug, Default)]
@@ -93,6 +103,7 @@ impl FrameworkLog {
             dropped_lines: 0,
             dropped_bytes: 0,
             partial: [Vec::new(), Vec::new()],
+            words: Vec::new(),
         })))
     }
 
@@ -103,7 +114,17 @@ impl FrameworkLog {
 
     /// Before a turn: what the time since the last one is worth.
     pub fn begin_turn(&self, now_ms: u64, bytes_per_s: u64) {
-        self.lock().budget.begin_turn(now_ms, bytes_per_s);
+        let mut log = self.lock();
+        log.words.clear();
+        log.budget.begin_turn(now_ms, bytes_per_s);
+    }
+
+    /// What the guest has said on standard error in this turn, in one line; empty if nothing. The
+    /// newest lines, a few.
+    pub fn last_words(&self) -> String {
+        let mut log = self.lock();
+        log.end_line(Stream::Err);
+        log.words.join(" ")
     }
 
     /// After a turn: ends open lines and tells what was dropped.
@@ -171,11 +192,19 @@ impl Inner {
         if line.is_empty() {
             return;
         }
+        let line = String::from_utf8_lossy(&line);
         let level = match stream {
             Stream::Out => Level::Info,
             Stream::Err => Level::Warn,
         };
-        self.emit(level, "", &String::from_utf8_lossy(&line));
+        if stream == Stream::Err && !line.starts_with(NOTE) {
+            if self.words.len() == WORDS_LINES_MAX {
+                self.words.remove(0);
+            }
+            self.words
+                .push(printable(line.trim(), WORDS_LINE_BYTES_MAX));
+        }
+        self.emit(level, "", &line);
     }
 
     fn emit(&mut self, level: Level, indent: &str, line: &str) {
@@ -262,6 +291,21 @@ mod tests {
         assert_eq!(lines(&kept), ["abc", "d", "\u{fffd}0123456", "78"]);
         log.end_turn();
         assert_eq!(lines(&kept), ["9abc"]);
+    }
+
+    #[test]
+    fn the_last_words_are_the_newest_lines_of_standard_error() {
+        let kept = Arc::new(Kept::default());
+        let log = FrameworkLog::new(FrameworkId(1), kept, 100);
+        log.begin_turn(0, 0);
+        log.bytes(Stream::Out, b"not this\n");
+        log.bytes(
+            Stream::Err,
+            b"1\n2\n3\n\nthread panicked:\nwhy\nnote: run with `RUST_BACKTRACE=1`\nand",
+        );
+        assert_eq!(log.last_words(), "3 thread panicked: why and");
+        log.begin_turn(1, 0);
+        assert_eq!(log.last_words(), "");
     }
 
     #[test]

@@ -84,7 +84,7 @@ fn panics_and_exits_are_traps() {
         &host,
         "trap-in-handle",
         GO,
-        (FaultKind::Trap, "handle", "unreachable"),
+        (FaultKind::Trap, "handle", "as it was told to (wasm trap"),
     );
     check(
         &host,
