@@ -136,6 +136,7 @@ mod tests {
             ],
             total: Resources::default(),
             runtimes: vec!["process".into(), "module".into()],
+            leaving_at: None,
         }
     }
 

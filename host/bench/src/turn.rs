@@ -287,6 +287,7 @@ fn offers() -> (Vec<Offer>, Vec<Arc<AgentInfo>>) {
             Arc::new(AgentInfo {
                 id: AgentId(n),
                 facts: facts(n),
+                leaving_at: None,
             })
         })
         .collect();

@@ -9,14 +9,16 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use mezzo_types::{
-    AgentFacts, AgentId, AgentInfo, PortSet, Reason, Resources, Run, SessionId, Status, TaskState,
-    check_name,
+    AgentFacts, AgentId, AgentInfo, Instant, PortSet, Reason, Resources, Run, SessionId, Status,
+    TaskState, check_name,
 };
 
 /// Attributes that one agent may report.
 const ATTRIBUTES_MAX: usize = 256;
 /// All texts that one agent reports together, in bytes.
 const FACTS_TEXT_BYTES_MAX: usize = 64 << 10;
+/// In milliseconds.
+const MINUTE_MS: u64 = 60_000;
 /// Runs that the master does not know, remembered for one agent.
 const FOREIGN_MAX: usize = 1_000;
 
@@ -29,6 +31,13 @@ impl Cluster {
     ) {
         if let Some(problem) = invalid_facts(&facts) {
             return self.refuse_agent(session, problem, false);
+        }
+        if self.state.gone_identities.contains(facts.identity.as_str()) {
+            let why = format!(
+                "agent {} was declared gone; give it an empty data folder to join as a new one",
+                facts.identity
+            );
+            return self.refuse_agent(session, why, false);
         }
         let known = self.state.identities.get(facts.identity.as_str()).copied();
         if let Some(agent) = known
@@ -88,10 +97,19 @@ impl Cluster {
             .filter(|old| old.info.facts == facts)
             .map(|old| Arc::clone(&old.info));
         let changed = same.is_none();
+        let leaving_at = old.as_ref().and_then(|old| old.info.leaving_at);
+        let info = || {
+            Arc::new(AgentInfo {
+                id,
+                facts,
+                leaving_at,
+            })
+        };
         let record = AgentRecord {
-            info: same.unwrap_or_else(|| Arc::new(AgentInfo { id, facts })),
+            info: same.unwrap_or_else(info),
             joined: old.as_ref().map_or(self.now, |old| old.joined),
             silent_since: None,
+            leaving: old.as_ref().and_then(|old| old.leaving.clone()),
         };
         if old.as_deref() != Some(&record) {
             self.record(Record::Agent(Arc::new(record)));
@@ -186,6 +204,18 @@ impl Cluster {
         self.await_silence(agent);
     }
 
+    /// When the next agent may be declared silent, if too many have been within a minute.
+    fn too_many_silent(&mut self) -> Option<Instant> {
+        while let Some(first) = self.silenced.front()
+            && self.now.since_ms(*first) >= MINUTE_MS
+        {
+            self.silenced.pop_front();
+        }
+        let full = self.silenced.len() as u64 >= self.limits.agents_silent_per_minute_max.max(1);
+        let first = self.silenced.front().filter(|_| full)?;
+        Some(first.after_ms(MINUTE_MS))
+    }
+
     pub(crate) fn await_silence(&mut self, agent: AgentId) {
         let at = self.now.after_ms(self.limits.agent_silent_ms);
         self.links.entry(agent).or_default().silent_at = Some(at);
@@ -193,7 +223,7 @@ impl Cluster {
     }
 
     pub(crate) fn on_agent_silent(&mut self, id: AgentId) {
-        let Some(agent) = self.state.agents.get(&id) else {
+        let Some(known) = self.state.agents.get(&id).map(|a| Arc::clone(&a.record)) else {
             return;
         };
         // It may have come back since, and left again: then a later deadline stands.
@@ -202,14 +232,27 @@ impl Cluster {
             .get(&id)
             .and_then(|link| link.silent_at)
             .is_some_and(|at| at <= self.now);
-        if !due || agent.record.silent_since.is_some() {
+        if !due || known.silent_since.is_some() || known.is_gone() {
             return;
         }
+        if let Some(later) = self.too_many_silent() {
+            // A rack, or the master's own network, rather than an agent: not all at once.
+            if let Some(link) = self.links.get_mut(&id) {
+                link.silent_at = Some(later);
+            }
+            self.deadlines.insert((later, Deadline::Silent(id)));
+            return;
+        }
+        self.silenced.push_back(self.now);
         let record = AgentRecord {
             silent_since: Some(self.now),
-            ..AgentRecord::clone(&agent.record)
+            ..AgentRecord::clone(&known)
         };
-        let runs: Vec<Run> = agent.runs.iter().copied().collect();
+        let runs: Vec<Run> = self
+            .state
+            .agents
+            .get(&id)
+            .map_or_else(Vec::new, |agent| agent.runs.iter().copied().collect());
         let message = format!(
             "agent {} has been silent for {} ms",
             record.info.facts.hostname, self.limits.agent_silent_ms
@@ -231,6 +274,9 @@ impl Cluster {
         let agent = self.state.agents.get(&id)?;
         let link = self.links.get(&id)?;
         link.session?;
+        if agent.record.leaving.is_some() {
+            return None;
+        }
         let mut free = agent.record.info.facts.total.clone();
         free.take(&agent.used);
         free.take(&link.leased);

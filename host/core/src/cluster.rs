@@ -49,6 +49,10 @@ pub struct Cluster {
     pub(crate) installs: VecDeque<(RequestId, Box<FrameworkRecord>)>,
     pub(crate) deadlines: BTreeSet<(Instant, Deadline)>,
     pub(crate) queue: Queue,
+    /// Agents that are gone and whose tasks are not all forgotten.
+    pub(crate) leavers: BTreeSet<AgentId>,
+    /// When agents were declared silent, within the last minute.
+    pub(crate) silenced: VecDeque<Instant>,
 }
 
 /// What lasts as long as this leadership of an agent.
@@ -96,6 +100,8 @@ pub enum Deadline {
     Silent(AgentId),
     /// A framework that asked too soon sees again what it has seen.
     Revive(FrameworkId),
+    /// A drained agent's tasks are to end.
+    Drain(AgentId),
 }
 
 impl Cluster {
@@ -126,6 +132,8 @@ impl Cluster {
             installs: VecDeque::new(),
             deadlines: BTreeSet::new(),
             queue: Queue::default(),
+            leavers: BTreeSet::new(),
+            silenced: VecDeque::new(),
         })
     }
 
@@ -140,6 +148,7 @@ impl Cluster {
         let (principal, cause) = origin(&event, self);
         self.on(event);
         self.fire_deadlines();
+        self.forget_leavers();
         self.start_turns();
         self.flush(principal, cause, out);
     }
@@ -188,6 +197,11 @@ impl Cluster {
                 grace_ms,
                 ..
             } => self.on_kill_task(id, &framework, &task, grace_ms),
+            Request::ChangeAgent {
+                agent,
+                change,
+                principal,
+            } => self.on_change_agent(id, agent, change, principal),
             Request::SetRole { role, weight, .. } => self.on_set_role(id, &role, weight),
             Request::SetPrincipal {
                 name, token_sha256, ..
@@ -214,9 +228,23 @@ impl Cluster {
             ..old.clone()
         };
         self.record(Record::Cluster(cluster));
-        for agent in self.state.agents.keys().copied().collect::<Vec<_>>() {
-            self.links.insert(agent, Link::default());
-            self.await_silence(agent);
+        let agents: Vec<_> = self
+            .state
+            .agents
+            .values()
+            .map(|a| Arc::clone(&a.record))
+            .collect();
+        for agent in agents {
+            let id = agent.info.id;
+            if agent.is_gone() {
+                self.leavers.insert(id);
+                continue;
+            }
+            self.links.insert(id, Link::default());
+            self.await_silence(id);
+            if let Some(at) = agent.info.leaving_at {
+                self.deadlines.insert((at, Deadline::Drain(id)));
+            }
         }
         for framework in self.state.frameworks.keys().copied().collect::<Vec<_>>() {
             self.revive_host(framework);
@@ -239,6 +267,7 @@ impl Cluster {
                 Deadline::Timer(framework, name) => self.on_timer_due(framework, name),
                 Deadline::Silent(agent) => self.on_agent_silent(agent),
                 Deadline::Revive(framework) => self.on_revive_due(framework),
+                Deadline::Drain(agent) => self.on_drain_due(agent),
             }
         }
     }
@@ -402,6 +431,7 @@ fn origin(event: &Event, cluster: &Cluster) -> (Arc<str>, &'static str) {
             Request::Resume { principal, .. } => (Arc::clone(principal), "resume"),
             Request::Remove { principal, .. } => (Arc::clone(principal), "remove"),
             Request::KillTask { principal, .. } => (Arc::clone(principal), "kill-task"),
+            Request::ChangeAgent { principal, .. } => (Arc::clone(principal), "change-agent"),
             Request::SetRole { principal, .. } => (Arc::clone(principal), "set-role"),
             Request::SetPrincipal { principal, .. } => (Arc::clone(principal), "set-principal"),
             Request::Explain { .. } => (master(), "explain"),

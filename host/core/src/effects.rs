@@ -96,6 +96,7 @@ impl Cluster {
             }
             Kind::Events => {}
         }
+        self.mark_handled(framework, &running.units);
         if let Some(host) = self.hosts.get_mut(&framework) {
             let max = self
                 .state
@@ -106,11 +107,18 @@ impl Cluster {
                 host.units_max = host.units_max.saturating_mul(2).clamp(1, max.max(1));
             }
             for agent in told_now(&running.units) {
-                host.changed.remove(&agent.id);
-                host.told.insert(agent.id, agent);
+                let id = agent.id;
+                host.changed.remove(&id);
+                host.told.insert(id, Arc::clone(&agent));
+                // It may have changed, or gone, while the turn ran.
+                match self.state.agents.get(&id).map(|known| &known.record) {
+                    Some(known) if known.is_gone() => drop(host.gone.insert(id)),
+                    Some(known) if Arc::ptr_eq(&known.info, &agent) => {}
+                    Some(_) => drop(host.changed.insert(id)),
+                    None => drop(host.gone.insert(id)),
+                }
             }
         }
-        self.mark_handled(framework, &running.units);
         self.mark_seen(framework, &running.leases, &effects);
         self.apply_effects(framework, effects);
     }
@@ -181,6 +189,14 @@ impl Cluster {
                     if let Some(host) = self.hosts.get_mut(&framework) {
                         for agent in agents {
                             host.changed.remove(&agent.id);
+                        }
+                    }
+                }
+                Unit::AgentsGone(agents) => {
+                    if let Some(host) = self.hosts.get_mut(&framework) {
+                        for agent in agents {
+                            host.gone.remove(agent);
+                            host.told.remove(agent);
                         }
                     }
                 }
@@ -313,6 +329,7 @@ impl Cluster {
                 Some(group) => groups.entry(group).or_default().push(task),
                 None => self.launch(&[task]),
             }
+            self.end_if_drained(agent, run);
         }
         for (_, tasks) in groups {
             self.launch(&tasks);

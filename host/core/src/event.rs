@@ -5,7 +5,9 @@ use crate::turn::{Effects, Fault, WebRequest};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use mezzo_types::{AgentFacts, BatchId, Digest, RequestId, Run, SessionId, Status, TurnId};
+use mezzo_types::{
+    AgentFacts, AgentId, BatchId, Digest, RequestId, Run, SessionId, Status, TurnId,
+};
 
 /// One thing that happened. The driver passes each to [`crate::Cluster::step`] once, in the order in
 /// which it learned of them.
@@ -59,6 +61,24 @@ pub enum Event {
     RequestGone(RequestId),
 }
 
+/// What an operator decides about an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AgentChange {
+    /// It is offered again.
+    Activate,
+    /// It is not offered any more; its tasks go on.
+    Deactivate,
+    /// It is not offered any more; its tasks are asked to end.
+    Drain {
+        /// From now on, in milliseconds; until then frameworks are told.
+        after_ms: u64,
+        /// From the first signal to the last, in milliseconds; none: each task's own.
+        grace_ms: Option<u64>,
+    },
+    /// It never comes back: its tasks are lost, and it is refused should it come.
+    Gone,
+}
+
 /// What people and programs may ask for. Those that change something carry the principal.
 #[derive(Clone, Debug)]
 pub enum Request {
@@ -97,6 +117,15 @@ pub enum Request {
         task: String,
         /// From the first signal to the last, in milliseconds; none: the task's own.
         grace_ms: Option<u64>,
+        /// Who asks.
+        principal: Arc<str>,
+    },
+    /// Take an agent out, or back in.
+    ChangeAgent {
+        /// Which.
+        agent: AgentId,
+        /// What becomes of it.
+        change: AgentChange,
         /// Who asks.
         principal: Arc<str>,
     },

@@ -3,6 +3,7 @@
 use crate::action::{Answer, RefusedKind};
 use crate::cluster::Cluster;
 use crate::framework::Host;
+use crate::record::How;
 use crate::state::{AgentState, FrameworkState};
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -182,6 +183,14 @@ impl Cluster {
             .find(|port| !facts.port_set.contains(**port))
         {
             return Some((false, format!("port {port} is not given out there")));
+        }
+        if let Some(leaving) = &agent.record.leaving {
+            let word = match leaving.how {
+                How::Deactivated => "deactivated by an operator",
+                How::Draining { .. } => "being drained by an operator",
+                How::Gone => "gone for good",
+            };
+            return Some((leaving.how == How::Deactivated, word.into()));
         }
         let Some(free) = self.free(id) else {
             return Some((

@@ -154,6 +154,7 @@ fn describe(units: &[Unit]) -> String {
             words.push_str(", ");
         }
         words.push_str(&match unit {
+            Unit::AgentsGone(agents) => format!("{} agents gone", agents.len()),
             Unit::Agents(agents) => format!("{} agents", agents.len()),
             Unit::Status(task) => format!(
                 "status {} of task {}",

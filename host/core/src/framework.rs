@@ -50,6 +50,8 @@ pub struct Host {
     pub told: Map<AgentId, Arc<AgentInfo>>,
     /// Those of them that have changed since.
     pub changed: BTreeSet<AgentId>,
+    /// Those of them that are gone for good, to be told.
+    pub gone: BTreeSet<AgentId>,
     /// Timers that have fired.
     pub due: BTreeSet<Arc<str>>,
     /// Whether the options have changed since the instance was told.
@@ -296,6 +298,7 @@ impl Cluster {
         };
         host.told = Map::default();
         host.changed.clear();
+        host.gone.clear();
         host.streams_gone.clear();
         host.options_changed = false;
         let streams = core::mem::take(&mut host.streams);

@@ -109,7 +109,9 @@ impl Cluster {
     fn check_agents(&self) -> Result<(), Violation> {
         let mut total = Resources::NONE;
         for (id, agent) in &self.state.agents {
-            total.add(&agent.record.info.facts.total);
+            if !agent.record.is_gone() {
+                total.add(&agent.record.info.facts.total);
+            }
             let mut ports = PortSet::default();
             let tasks = agent.runs.iter().filter_map(|run| self.state.task(*run));
             for task in tasks.filter(|task| !task.status.state.is_final()) {

@@ -32,6 +32,7 @@ mod faults;
 pub mod fit;
 mod framework;
 mod invariants;
+mod leaving;
 pub mod ledger;
 pub mod limits;
 pub mod map;

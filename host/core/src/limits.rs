@@ -95,6 +95,9 @@ pub struct ClusterLimits {
     pub turns_heavy_max: usize,
     /// How long an agent may be without a session until it counts as silent, in milliseconds.
     pub agent_silent_ms: u64,
+    /// Agents that may be declared silent within a minute; more wait, so that a network that fails
+    /// does not empty the cluster.
+    pub agents_silent_per_minute_max: u64,
     /// Frameworks at a time.
     pub frameworks_max: usize,
     /// The JSON of a framework's options, in bytes.
@@ -109,6 +112,7 @@ impl Default for ClusterLimits {
             turns_max: 4,
             turns_heavy_max: 1,
             agent_silent_ms: 75_000,
+            agents_silent_per_minute_max: 60,
             frameworks_max: 10_000,
             options_bytes_max: 256 << 10,
             task: TaskLimits::default(),

@@ -50,6 +50,10 @@ pub enum Record {
     Cluster(ClusterRecord),
     /// An agent, as it last joined.
     Agent(Arc<AgentRecord>),
+    /// An agent that is gone has no task left: its key goes.
+    AgentRemoved(AgentId),
+    /// An agent that may never join again; none lets its identity be used anew.
+    Gone(AgentId, Option<GoneRecord>),
     /// A role that an operator has spoken of.
     Role(RoleRecord),
     /// An installed framework.
@@ -126,6 +130,55 @@ pub struct AgentRecord {
     /// Since when it is silent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silent_since: Option<Instant>,
+    /// What an operator has decided about it, if it is to get no more tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaving: Option<Leaving>,
+}
+
+impl AgentRecord {
+    /// Whether it is gone for good, and kept only for the tasks that it had.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        matches!(&self.leaving, Some(leaving) if leaving.how == How::Gone)
+    }
+}
+
+/// Why an agent gets no more tasks.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Leaving {
+    /// What becomes of those that it has.
+    pub how: How,
+    /// When that was decided.
+    pub since: Instant,
+    /// By whom.
+    pub principal: Arc<str>,
+}
+
+/// What becomes of the tasks of an agent that leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum How {
+    /// They go on.
+    Deactivated,
+    /// They are asked to end.
+    Draining {
+        /// When.
+        at: Instant,
+        /// From the first signal to the last, in milliseconds; none: each task's own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        grace_ms: Option<u64>,
+    },
+    /// They are lost, and so is the agent.
+    Gone,
+}
+
+/// An agent that may never join again.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct GoneRecord {
+    /// What it calls itself.
+    pub identity: Arc<str>,
+    /// Since when.
+    pub at: Instant,
 }
 
 /// A role.

@@ -6,7 +6,8 @@
 
 use crate::map::Map;
 use crate::record::{
-    AgentRecord, ClusterRecord, FrameworkRecord, PrincipalRecord, Record, StatusRecord, TaskRecord,
+    AgentRecord, ClusterRecord, FrameworkRecord, GoneRecord, PrincipalRecord, Record, StatusRecord,
+    TaskRecord,
 };
 use crate::turn::Task;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -41,6 +42,10 @@ pub struct State {
     pub agents: BTreeMap<AgentId, AgentState>,
     /// By what they call themselves.
     pub identities: BTreeMap<Arc<str>, AgentId>,
+    /// Agents that may never join again.
+    pub gone: BTreeMap<AgentId, GoneRecord>,
+    /// What they call themselves.
+    pub gone_identities: BTreeSet<Arc<str>>,
     /// Roles that are in use or were spoken of.
     pub roles: BTreeMap<Arc<str>, RoleState>,
     /// Every installed framework.
@@ -51,7 +56,7 @@ pub struct State {
     pub runs: BTreeMap<Run, (FrameworkId, TaskId)>,
     /// Who may use the API.
     pub principals: BTreeMap<Arc<str>, PrincipalRecord>,
-    /// What all agents have.
+    /// What all agents have that are not gone.
     pub total: Resources,
 }
 
@@ -128,6 +133,20 @@ impl State {
                 self.apply_agent(agent);
                 Ok(())
             }
+            Record::AgentRemoved(agent) => self.apply_agent_removed(*agent),
+            Record::Gone(agent, gone) => {
+                let old = match gone {
+                    Some(gone) => {
+                        self.gone_identities.insert(Arc::clone(&gone.identity));
+                        self.gone.insert(*agent, gone.clone())
+                    }
+                    None => self.gone.remove(agent),
+                };
+                if let Some(old) = old.filter(|_| gone.is_none()) {
+                    self.gone_identities.remove(&old.identity);
+                }
+                Ok(())
+            }
             Record::Role(role) => {
                 self.role(&role.name).weight = role.weight.max(1);
                 Ok(())
@@ -181,10 +200,10 @@ impl State {
 
     fn apply_agent(&mut self, agent: &Arc<AgentRecord>) {
         let facts = &agent.info.facts;
-        self.total.add(&facts.total);
+        self.total.add(&of_the_total(agent));
         match self.agents.get_mut(&agent.info.id) {
             Some(known) => {
-                self.total.take(&known.record.info.facts.total);
+                self.total.take(&of_the_total(&known.record));
                 known.record = Arc::clone(agent);
             }
             None => {
@@ -199,6 +218,22 @@ impl State {
                 self.agents.insert(agent.info.id, state);
             }
         }
+    }
+
+    fn apply_agent_removed(&mut self, id: AgentId) -> Result<(), CorruptRecord> {
+        let Some(agent) = self.agents.get(&id) else {
+            return Err(CorruptRecord(format!("agent {id} is removed, but unknown")));
+        };
+        if !agent.runs.is_empty() {
+            return Err(CorruptRecord(format!(
+                "agent {id} is removed, but has tasks"
+            )));
+        }
+        self.total.take(&of_the_total(&agent.record));
+        self.identities
+            .remove(agent.record.info.facts.identity.as_str());
+        self.agents.remove(&id);
+        Ok(())
     }
 
     fn role(&mut self, name: &Arc<str>) -> &mut RoleState {
@@ -395,12 +430,25 @@ impl State {
     }
 }
 
+/// What an agent adds to the cluster's total.
+fn of_the_total(agent: &AgentRecord) -> Resources {
+    if agent.is_gone() {
+        Resources::NONE
+    } else {
+        agent.info.facts.total.clone()
+    }
+}
+
 /// In which order records of a whole state apply: what is referred to comes first.
 #[must_use]
 pub fn rank(record: &Record) -> u8 {
     match record {
         Record::Cluster(_) => 0,
-        Record::Principal(..) | Record::Agent(_) | Record::Role(_) => 1,
+        Record::Principal(..)
+        | Record::Agent(_)
+        | Record::AgentRemoved(_)
+        | Record::Gone(..)
+        | Record::Role(_) => 1,
         Record::Framework(_) | Record::FrameworkRemoved(_) => 2,
         Record::Demands(..) | Record::Timer(..) | Record::State(..) => 3,
         Record::Task(_) => 4,

@@ -55,6 +55,8 @@ pub enum Kind {
 pub enum Unit {
     /// Agents that are new to the instance, or have changed.
     Agents(Vec<Arc<AgentInfo>>),
+    /// Agents that are gone.
+    AgentsGone(Vec<AgentId>),
     /// A task's latest status.
     Status(Arc<Task>),
     /// A timer has fired.
@@ -304,6 +306,8 @@ impl Cluster {
             .filter_map(|agent| Some(Arc::clone(&self.state.agents.get(agent)?.record.info)))
             .collect();
         let changed = (!changed.is_empty()).then_some(Unit::Agents(changed));
+        let gone =
+            (!host.gone.is_empty()).then(|| Unit::AgentsGone(host.gone.iter().copied().collect()));
         let max = framework.record.limits.events_per_turn_max;
         let statuses = framework
             .unhandled
@@ -320,6 +324,7 @@ impl Cluster {
             (!host.streams_gone.is_empty()).then(|| Unit::StreamsClosed(host.streams_gone.clone()));
         let all = changed
             .into_iter()
+            .chain(gone)
             .chain(statuses)
             .chain(timers)
             .chain(options)
@@ -431,6 +436,7 @@ fn has_news(framework: &FrameworkState, host: &Host) -> bool {
     !framework.unhandled.is_empty()
         || !host.due.is_empty()
         || !host.changed.is_empty()
+        || !host.gone.is_empty()
         || host.options_changed
         || !host.streams_gone.is_empty()
 }
@@ -452,6 +458,7 @@ fn events(units: &[Unit]) -> Vec<GuestEvent> {
             (Unit::Status(task), Some(GuestEvent::Statuses(tasks))) => tasks.push(Arc::clone(task)),
             (Unit::Status(task), _) => events.push(GuestEvent::Statuses(vec![Arc::clone(task)])),
             (Unit::Agents(agents), _) => events.push(GuestEvent::Agents(agents.clone())),
+            (Unit::AgentsGone(agents), _) => events.push(GuestEvent::AgentsGone(agents.clone())),
             (Unit::Timer(name, _), _) => events.push(GuestEvent::Timer(Arc::clone(name))),
             // The text is filled in where the framework's record is at hand.
             (Unit::Options, _) => events.push(GuestEvent::Options(Arc::from(""))),

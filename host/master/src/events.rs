@@ -2,7 +2,7 @@
 //!
 //! Owns the ring and what an event says; who reads it and in which form is the API's business.
 
-use mezzo_core::record::KillRecord;
+use mezzo_core::record::{AgentRecord, How, KillRecord};
 use mezzo_core::state::State;
 use mezzo_core::turn::Fault;
 use mezzo_core::{Batch, Record};
@@ -69,7 +69,7 @@ pub enum What {
     Task(TaskNews, Status),
     /// Somebody asked for a task's end.
     Kill(TaskNews, KillRecord),
-    /// An agent: its name and `joined`, `silent` or `back`.
+    /// An agent: its name and what has become of it, such as `joined` or `silent`.
     Agent(AgentId, String, &'static str),
     /// A framework's name and what became of it.
     Framework(Arc<str>, &'static str),
@@ -88,7 +88,7 @@ pub enum What {
 /// What a record says to people, if anything, given the state before it (`before`) and after it.
 pub struct Before {
     framework: Option<Arc<mezzo_core::record::FrameworkRecord>>,
-    silent: Option<bool>,
+    agent: Option<Arc<AgentRecord>>,
     term: Term,
 }
 
@@ -103,16 +103,13 @@ impl Before {
         };
         let framework =
             framework.and_then(|id| Some(Arc::clone(&state.frameworks.get(&id)?.record)));
-        let silent = match record {
-            Record::Agent(agent) => state
-                .agents
-                .get(&agent.info.id)
-                .map(|known| known.record.silent_since.is_some()),
+        let agent = match record {
+            Record::Agent(agent) => state.agents.get(&agent.info.id),
             _ => None,
         };
         Before {
             framework,
-            silent,
+            agent: agent.map(|known| Arc::clone(&known.record)),
             term: state.cluster.term,
         }
     }
@@ -143,14 +140,11 @@ impl Before {
             Record::Cluster(_)
             | Record::Timer(..)
             | Record::State(..)
+            | Record::AgentRemoved(_)
+            | Record::Gone(..)
             | Record::TaskForgotten(_) => None,
             Record::Agent(agent) => {
-                let word = match (self.silent, agent.silent_since.is_some()) {
-                    (None, _) => "joined",
-                    (Some(false), true) => "silent",
-                    (Some(true), false) => "back",
-                    (Some(_), _) => "changed",
-                };
+                let word = agent_word(self.agent.as_deref(), agent);
                 let identity = agent.info.facts.identity.clone();
                 Some(What::Agent(agent.info.id, identity, word))
             }
@@ -194,6 +188,26 @@ impl Before {
             Record::Kill(run, kill) => task(*run).map(|(news, _)| What::Kill(news, kill.clone())),
             Record::Principal(name, _) => Some(What::Principal(Arc::clone(name))),
         }
+    }
+}
+
+/// What has become of an agent.
+fn agent_word(old: Option<&AgentRecord>, new: &AgentRecord) -> &'static str {
+    let Some(old) = old else {
+        return "joined";
+    };
+    if old.leaving != new.leaving {
+        return match new.leaving.as_ref().map(|leaving| leaving.how) {
+            None => "activated",
+            Some(How::Deactivated) => "deactivated",
+            Some(How::Draining { .. }) => "draining",
+            Some(How::Gone) => "gone",
+        };
+    }
+    match (old.silent_since.is_some(), new.silent_since.is_some()) {
+        (false, true) => "silent",
+        (true, false) => "back",
+        _ => "changed",
     }
 }
 

@@ -46,6 +46,15 @@ fn write(record: &Record, writes: &mut Vec<Write>) {
     match record {
         Record::Cluster(_) => writes.push(put(b"cluster".to_vec())),
         Record::Agent(agent) => writes.push(put(number(b'a', agent.info.id.0))),
+        Record::AgentRemoved(id) => writes.push(delete(number(b'a', id.0))),
+        Record::Gone(id, gone) => {
+            let key = number(b'g', id.0);
+            writes.push(if gone.is_some() {
+                put(key)
+            } else {
+                delete(key)
+            });
+        }
         Record::Role(role) => writes.push(put(text(b'r', &role.name))),
         Record::Framework(framework) => writes.push(put(number(b'f', framework.id.0))),
         // The core has taken away its state and timers, key by key.

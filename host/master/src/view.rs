@@ -219,6 +219,7 @@ impl Inner {
     pub fn agent_state(&self, agent: AgentId) -> &'static str {
         let silent = |since: &Option<Instant>| since.is_some();
         match self.state.agents.get(&agent) {
+            Some(known) if known.record.is_gone() => "gone",
             _ if self.connected.contains(&agent) => "connected",
             Some(known) if silent(&known.record.silent_since) => "silent",
             _ => "disconnected",

@@ -1,6 +1,6 @@
 //! What is known of an agent.
 
-use crate::{AgentId, PortSet, Resources};
+use crate::{AgentId, Instant, PortSet, Resources};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -90,4 +90,7 @@ pub struct AgentInfo {
     /// Given by the agent.
     #[serde(flatten)]
     pub facts: AgentFacts,
+    /// When its tasks will be asked to end, if an operator drains it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaving_at: Option<Instant>,
 }

@@ -74,6 +74,8 @@ reasons! {
     AgentSilent = "agent-silent",
     /// The agent is back.
     AgentReturned = "agent-returned",
+    /// An operator drains its agent.
+    AgentDraining = "agent-draining",
     /// The agent has left for good.
     AgentGone = "agent-gone",
     /// The agent is back without any trace of it.

@@ -61,6 +61,8 @@ pub struct Agent<S> {
     pub attributes: Vec<Attribute<S>>,
     pub total: Resources<S>,
     pub runtimes: Vec<S>,
+    #[component(name = "leaving-at")]
+    pub leaving_at: Option<u64>,
 }
 
 /// `offer`

@@ -54,6 +54,7 @@ pub fn agent<'a, S: From<&'a str>>(of: &'a AgentInfo) -> Agent<S> {
             .collect(),
         total: resources(&facts.total),
         runtimes: facts.runtimes.iter().map(|r| S::from(r.as_str())).collect(),
+        leaving_at: of.leaving_at.map(|at| at.0),
     }
 }
 

@@ -44,6 +44,19 @@ pub use workers::Workers;
 
 #[allow(missing_docs, dead_code, clippy::all)]
 mod bindings {
+    // The macro reads the contract without telling the compiler: so that a change of it is noticed.
+    const _: [&str; 9] = [
+        include_str!("../../../wit/driver.wit"),
+        include_str!("../../../wit/log.wit"),
+        include_str!("../../../wit/scheduler.wit"),
+        include_str!("../../../wit/state.wit"),
+        include_str!("../../../wit/streams.wit"),
+        include_str!("../../../wit/timers.wit"),
+        include_str!("../../../wit/types.wit"),
+        include_str!("../../../wit/web.wit"),
+        include_str!("../../../wit/worlds.wit"),
+    ];
+
     wasmtime::component::bindgen!({
         path: "../../wit",
         world: "mezzo:framework/web-framework",

@@ -26,6 +26,7 @@ impl<F: Framework> Cluster<F> {
             attributes,
             total: total.clone(),
             runtimes: vec!["process".to_owned(), "module".to_owned()],
+            leaving_at: None,
         };
         let agent = FakeAgent {
             info,

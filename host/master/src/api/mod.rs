@@ -100,6 +100,10 @@ pub fn router(shared: Arc<Shared>) -> Router {
         )
         .route("/api/v1/agents", get(agents::list))
         .route("/api/v1/agents/{id}", get(agents::one))
+        .route("/api/v1/agents/{id}/drain", post(agents::drain))
+        .route("/api/v1/agents/{id}/deactivate", post(agents::deactivate))
+        .route("/api/v1/agents/{id}/activate", post(agents::activate))
+        .route("/api/v1/agents/{id}/gone", post(agents::gone))
         .route(
             "/api/v1/frameworks",
             get(frameworks::list).post(frameworks::install),

@@ -385,6 +385,7 @@ impl Framework<'_> {
         };
         let agent = AgentInfo {
             id: AgentId(id),
+            leaving_at: None,
             facts: AgentFacts {
                 identity: format!("agent-{id}"),
                 hostname: format!("host-{id}"),

@@ -1,6 +1,7 @@
 //! Agents and amounts.
 
 use crate::view::Inner;
+use mezzo_core::record::How;
 use mezzo_core::state::AgentState;
 use mezzo_types::AttributeValue;
 use serde::Serialize;
@@ -74,8 +75,17 @@ pub struct Agent {
     pub region: Option<String>,
     /// The smaller fault domain.
     pub zone: Option<String>,
-    /// `connected`, `disconnected` or `silent`.
+    /// `connected`, `disconnected`, `silent` or `gone`.
     pub state: &'static str,
+    /// `deactivated`, `draining`, `drained` (no task is left) or `gone`, if an operator has taken it
+    /// out.
+    pub leaving: Option<&'static str>,
+    /// When a drained agent's tasks are asked to end.
+    pub leaving_at_ms: Option<u64>,
+    /// Since when it gets no more tasks.
+    pub leaving_since_ms: Option<u64>,
+    /// Who took it out.
+    pub leaving_by: Option<String>,
     /// When it first joined.
     pub joined_ms: u64,
     /// Since when it is silent.
@@ -108,6 +118,8 @@ impl Agent {
             let task = inner.state.task(**run);
             task.is_some_and(|task| !task.status.state.is_final())
         };
+        let tasks = runs.filter(alive).count();
+        let leaving = agent.record.leaving.as_ref();
         Agent {
             id: info.id.0,
             identity: facts.identity.clone(),
@@ -116,6 +128,15 @@ impl Agent {
             region: facts.region.clone(),
             zone: facts.zone.clone(),
             state: inner.agent_state(info.id),
+            leaving: leaving.map(|leaving| match leaving.how {
+                How::Deactivated => "deactivated",
+                How::Draining { .. } if tasks == 0 => "drained",
+                How::Draining { .. } => "draining",
+                How::Gone => "gone",
+            }),
+            leaving_at_ms: info.leaving_at.map(|at| at.0),
+            leaving_since_ms: leaving.map(|leaving| leaving.since.0),
+            leaving_by: leaving.map(|leaving| leaving.principal.to_string()),
             joined_ms: agent.record.joined.0,
             silent_since_ms: agent.record.silent_since.map(|at| at.0),
             attributes: facts
@@ -128,7 +149,7 @@ impl Agent {
             total: (&facts.total).into(),
             used: (&agent.used).into(),
             free: (&free).into(),
-            tasks: runs.filter(alive).count(),
+            tasks,
         }
     }
 }
