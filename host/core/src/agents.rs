@@ -200,6 +200,7 @@ impl Cluster {
         if let Some(link) = self.links.get_mut(&agent) {
             link.session = None;
         }
+        self.withdraw(agent);
         self.observe(Observation::Session(agent, false));
         self.await_silence(agent);
     }

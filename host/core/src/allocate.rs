@@ -1,20 +1,26 @@
 //! What a framework is offered: the agents on which one of its demands fits and that it has not
 //! seen as they are now, cut to what it can use.
 //!
-//! An agent whose offer a finished turn has refused, or on which nothing fits, has its bit set in
-//! the framework's `seen` and is not looked at again until it improves, so that an idle cycle costs
-//! nothing. What was only leased to somebody else stays unset, and the framework waits among the
-//! `blocked` until that turn ends: no wake-up is lost.
+//! *News*: each time an agent has more to give, or is another than before, it gets the next number,
+//! and all agents that have something to give stand in the order of theirs. A framework remembers up
+//! to which number it has looked, and one bit an agent says whether it has seen it as it is. An
+//! agent that is leased whole is hidden until that turn ends; should somebody have passed over it
+//! meanwhile, it comes back with a new number, and whoever has seen it before passes over it. What a
+//! turn has left without refusing it is looked at again. So nothing is shown twice without need, no
+//! wake-up is lost, and a cluster in which nothing happens does nothing.
 
+use crate::bits::Bits;
 use crate::cluster::Cluster;
-use crate::fairness::{Claim, Share, Standing, WHOLE, dominant, water_fill};
+use crate::fairness::{Share, dominant};
 use crate::fit::Conditions;
 use crate::framework::CPU_HEAVY_US;
+use crate::order::{NEVER, Seen};
 use crate::turn::{Effects, Offer};
 use crate::turns::Running;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Bound::{Excluded, Included, Unbounded};
 use mezzo_types::{AgentId, Demand, FrameworkId, OfferId, PortSet, Preference, Resources};
 
 /// What a running turn holds of one agent.
@@ -47,6 +53,9 @@ pub(crate) fn slot(agent: AgentId) -> usize {
     usize::try_from(agent.0).unwrap_or(usize::MAX)
 }
 
+/// With more hidden agents than that, who looks for the first time does not note each that it passes.
+const HIDDEN_FEW: usize = 64;
+
 /// Why an agent was not taken.
 enum Look {
     /// It fits; this much is free.
@@ -69,85 +78,89 @@ impl Cluster {
         let compile = |demand: &Demand| Conditions::compile(&demand.conditions).unwrap_or_default();
         host.conditions = framework.demands.iter().map(compile).collect();
         if anew {
+            host.looked = 0;
+            host.again.clear();
             host.seen.clear();
         }
+        self.rank(id);
+    }
+
+    /// Notes where a framework stands among those that want something: to be called whenever that, or
+    /// what it has seen, may have changed.
+    pub(crate) fn rank(&mut self, id: FrameworkId) {
+        let (Some(framework), Some(host)) = (self.state.frameworks.get(&id), self.hosts.get(&id))
+        else {
+            return;
+        };
         let record = &framework.record;
-        if framework.demands.is_empty() || record.quarantined || record.removing {
-            self.queue.wanting.remove(&id);
-            self.queue.hungry.remove(&id);
-            self.queue.blocked.remove(&id);
+        let wants = !framework.demands.is_empty() && !record.quarantined && !record.removing;
+        let able = host.turn.is_none() && host.instance.is_some();
+        let any = match (able, host.again.is_empty()) {
+            (false, _) => NEVER,
+            (true, false) => 0,
+            (true, true) => host.looked,
+        };
+        let light = if host.recent_cpu_us(self.now) <= CPU_HEAVY_US {
+            any
         } else {
-            self.queue.wanting.insert(id);
-            self.queue.hungry.insert(id);
-        }
+            NEVER
+        };
+        self.shares.set_seen(id, wants.then_some(Seen { any, light }));
     }
 
     /// An agent has more to give, or is another than before: whoever wants something looks again.
     pub(crate) fn agent_improved(&mut self, agent: AgentId) {
-        for id in &self.queue.wanting {
-            if let Some(host) = self.hosts.get_mut(id) {
-                host.seen.remove(slot(agent));
-                self.queue.hungry.insert(*id);
+        self.withdraw(agent);
+        self.news += 1;
+        if let Some(link) = self.links.get_mut(&agent) {
+            (link.improved, link.shown, link.missed) = (self.news, self.news, false);
+        }
+        self.show_agent(agent);
+    }
+
+    /// Takes an agent away from what is offered.
+    pub(crate) fn withdraw(&mut self, agent: AgentId) {
+        if let Some(link) = self.links.get(&agent) {
+            self.offerable.remove(&link.shown);
+            self.hidden.remove(&link.shown);
+        }
+    }
+
+    /// Puts an agent where it belongs after what it has to give has changed without being news.
+    pub(crate) fn show_agent(&mut self, agent: AgentId) {
+        let free = self.free(agent);
+        self.withdraw(agent);
+        let Some(link) = self.links.get_mut(&agent) else {
+            return;
+        };
+        match free {
+            Some(free) if !free.is_none() => {
+                if link.missed || link.shown <= self.passed {
+                    self.news += 1;
+                    (link.shown, link.missed) = (self.news, false);
+                }
+                self.offerable.insert(link.shown, agent);
             }
+            Some(_) if !link.leased.is_none() => drop(self.hidden.insert(link.shown, agent)),
+            _ => {}
         }
     }
 
     /// Who is to be offered something next: of those that may find something, the one with the
-    /// smallest dominant share for its weight, role by role, then within the role.
-    pub(crate) fn next_in_fairness(&self, heavy_allowed: bool) -> Option<FrameworkId> {
-        let mut standings: BTreeMap<&str, Standing> = BTreeMap::new();
-        let mut best: Option<(Standing, Standing, FrameworkId)> = None;
-        for id in &self.queue.hungry {
-            let (Some(framework), Some(host)) = (self.state.frameworks.get(id), self.hosts.get(id))
-            else {
-                continue;
-            };
-            let able = host.turn.is_none() && host.instance.is_some();
-            if !able || !(heavy_allowed || host.recent_cpu_us(self.now) <= CPU_HEAVY_US) {
-                continue;
-            }
-            let role = &framework.record.role;
-            let of_role = *standings
-                .entry(role)
-                .or_insert_with(|| self.role_standing(role));
-            let share = dominant(&framework.used, &self.state.total);
-            let of_framework = Standing {
-                share,
-                weight: 1,
-                served: host.served,
-            };
-            if best.is_none_or(|(role, framework, _)| (of_role, of_framework) < (role, framework)) {
-                best = Some((of_role, of_framework, *id));
-            }
-        }
-        best.map(|(_, _, id)| id)
+    /// smallest dominant share for its weight, level by level.
+    pub(crate) fn next_in_fairness(&mut self, heavy_allowed: bool) -> Option<FrameworkId> {
+        self.shares.rescale(&self.state.total);
+        let newest = self.offerable.last_key_value().map(|(news, _)| *news)?;
+        self.shares.next(newest, !heavy_allowed)
     }
 
-    fn role_standing(&self, role: &Arc<str>) -> Standing {
-        let served = self.queue.roles_served.get(role).copied().unwrap_or(0);
-        self.state.roles.get(role).map_or(
-            Standing {
-                share: Share(0),
-                weight: 1,
-                served,
-            },
-            |role| Standing {
-                share: dominant(&role.used, &self.state.total),
-                weight: role.weight,
-                served,
-            },
-        )
-    }
-
-    /// Leases agents to a framework that is about to have a turn. If there is nothing for it, it is no
-    /// longer hungry.
+    /// Leases agents to a framework that is about to have a turn. What it looks at it has seen.
     pub(crate) fn lease(&mut self, id: FrameworkId) -> Vec<Lease> {
         let Some(framework) = self.state.frameworks.get(&id) else {
             return Vec::new();
         };
         let demands = Arc::clone(&framework.demands);
         let limits = Arc::clone(&framework.record.limits);
-        let role = Arc::clone(&framework.record.role);
         let max = usize::try_from(limits.offers_per_turn_max).unwrap_or(usize::MAX);
         let mut pieces_left = self.fair_pieces(id, &demands);
         let candidates = self.look_for_agents(
@@ -156,14 +169,15 @@ impl Cluster {
             max.min(usize::try_from(pieces_left).unwrap_or(usize::MAX)),
         );
         let mut leases = Vec::with_capacity(candidates.len());
+        let mut leased = Resources::NONE;
         for (agent, free) in candidates {
             if pieces_left == 0 {
-                break;
+                self.look_again(id, agent);
+                continue;
             }
-            let (amount, pieces) = cut(&demands, &free, pieces_left);
+            let (mut amount, pieces) = cut(&demands, &free, pieces_left);
             pieces_left = pieces_left.saturating_sub(pieces.max(1));
             let ports = self.lease_ports(agent, &demands, amount.ports);
-            let mut amount = amount;
             amount.ports = ports.len();
             let offer = OfferId(self.take_numbers(1));
             if let Some(link) = self.links.get_mut(&agent) {
@@ -172,6 +186,8 @@ impl Cluster {
                     link.ports_leased.insert(port);
                 }
             }
+            leased.add(&amount);
+            self.show_agent(agent);
             leases.push(Lease {
                 offer,
                 agent,
@@ -179,19 +195,16 @@ impl Cluster {
                 ports,
             });
         }
-        if leases.is_empty() {
-            self.queue.hungry.remove(&id);
-        } else {
-            self.queue.served += 1;
-            self.queue.roles_served.insert(role, self.queue.served);
-            if let Some(host) = self.hosts.get_mut(&id) {
-                host.served = self.queue.served;
-            }
+        if !leases.is_empty() {
+            self.shares.charge(id, &leased);
+            self.shares.serve(id);
         }
+        self.rank(id);
         leases
     }
 
-    /// Agents on which one of the demands fits, at most `max`, in the order of preference.
+    /// Agents on which one of the demands fits, at most `max`, in the order of preference. All that it
+    /// looks at the framework has seen, or is to look at again.
     fn look_for_agents(
         &mut self,
         id: FrameworkId,
@@ -201,49 +214,88 @@ impl Cluster {
         let Some(host) = self.hosts.get_mut(&id) else {
             return Vec::new();
         };
-        let (mut seen, conditions) = (
-            core::mem::take(&mut host.seen),
+        let (conditions, again, mut seen) = (
             core::mem::take(&mut host.conditions),
+            core::mem::take(&mut host.again),
+            core::mem::take(&mut host.seen),
         );
-        let mut cursor = host.cursor;
-        let end = slot(self.state.cluster.last_agent) + 1;
+        let before = host.looked;
+        let first_look = seen.is_empty();
         let prefer = demands
             .first()
             .map_or(Preference::Any, |demand| demand.prefer);
-        // A preference means looking at all of them; else the first that fit will do, from where the
-        // last look ended.
-        let enough = if prefer == Preference::Any {
-            max
-        } else {
-            usize::MAX
+        // A preference means looking at all of them; else the first that fit will do, the longest
+        // unseen first.
+        let enough = match prefer {
+            Preference::Any => max,
+            _ => usize::MAX,
         };
-        let mut found = Vec::new();
-        let mut blocked = false;
-        let start = if (1..end).contains(&cursor) {
-            cursor
-        } else {
-            1
+        let mut found: Vec<(AgentId, Resources)> = Vec::new();
+        let mut later: BTreeSet<AgentId> = BTreeSet::new();
+        let mut leased: Vec<AgentId> = Vec::new();
+        let mut look = |agent: AgentId, seen: &mut Bits| {
+            let look = self.look(agent, demands, &conditions);
+            match look {
+                Look::Fits(free) => found.push((agent, free)),
+                Look::Unfit => {}
+                Look::Leased => leased.push(agent),
+            }
+            seen.insert(slot(agent));
+            found.len() >= enough
         };
-        for (from, to) in [(start, end), (1, start)] {
-            let mut at = from;
-            while found.len() < enough
-                && let Some(next) = seen.first_absent(at, to)
-            {
-                at = next + 1;
-                cursor = at;
-                let agent = AgentId(next as u64);
-                match self.look(agent, demands, &conditions) {
-                    Look::Fits(free) => found.push((agent, free)),
-                    Look::Unfit => seen.insert(next),
-                    Look::Leased => blocked = true,
+        let mut full = enough == 0;
+        for agent in again {
+            if full {
+                later.insert(agent);
+                continue;
+            }
+            // One that has become news since is met below; one that is hidden is when it is back.
+            if let Some(link) = self.links.get(&agent) {
+                if self.offerable.contains_key(&link.shown) && link.improved <= before {
+                    full = look(agent, &mut seen);
+                } else {
+                    seen.remove(slot(agent));
+                    later.extend(self.hidden.contains_key(&link.shown).then_some(agent));
                 }
             }
         }
-        if blocked {
-            self.queue.blocked.insert(id);
+        let mut looked = before;
+        for (shown, agent) in self.offerable.range((Excluded(before), Unbounded)) {
+            if full {
+                break;
+            }
+            looked = *shown;
+            let is_news = self
+                .links
+                .get(agent)
+                .is_some_and(|link| link.improved > before);
+            if is_news || !seen.contains(slot(*agent)) {
+                full = look(*agent, &mut seen);
+            }
         }
-        if let Some(host) = self.hosts.get_mut(&id) {
-            (host.seen, host.conditions, host.cursor) = (seen, conditions, cursor);
+        if !full {
+            looked = self.news;
+        }
+        let passed: Vec<AgentId> = if first_look && self.hidden.len() > HIDDEN_FEW {
+            self.passed = self.passed.max(looked);
+            Vec::new()
+        } else {
+            let passed = self.hidden.range((Excluded(before), Included(looked)));
+            passed.map(|(_, agent)| *agent).collect()
+        };
+        for agent in passed {
+            if let Some(link) = self.links.get_mut(&agent) {
+                link.missed = true;
+                if link.improved > before {
+                    seen.remove(slot(agent));
+                }
+            }
+        }
+        for agent in leased {
+            seen.remove(slot(agent));
+            if let Some(link) = self.links.get_mut(&agent) {
+                link.waiting.insert(id);
+            }
         }
         let total = |agent: &AgentId| {
             self.state
@@ -259,8 +311,21 @@ impl Cluster {
             Preference::MostFree => found.sort_by_key(|one| core::cmp::Reverse(free_share(one))),
             Preference::LeastFree => found.sort_by_key(free_share),
         }
-        found.truncate(max);
+        for (agent, _) in found.split_off(max.min(found.len())) {
+            later.insert(agent);
+        }
+        if let Some(host) = self.hosts.get_mut(&id) {
+            (host.conditions, host.again, host.seen) = (conditions, later, seen);
+            host.looked = looked;
+        }
         found
+    }
+
+    /// A framework is to look at an agent once more, although it has seen it.
+    fn look_again(&mut self, framework: FrameworkId, agent: AgentId) {
+        if let Some(host) = self.hosts.get_mut(&framework) {
+            host.again.insert(agent);
+        }
     }
 
     fn look(&self, id: AgentId, demands: &[Demand], conditions: &[Conditions]) -> Look {
@@ -328,109 +393,49 @@ impl Cluster {
         ports
     }
 
-    /// How many pieces a framework may be leased now: up to its fair level if others want something
+    /// How many pieces a framework may be leased now: up to its fair allowance if others want something
     /// too, at least one; as many as it wants if it is alone.
     fn fair_pieces(&self, id: FrameworkId, demands: &[Demand]) -> u64 {
-        let wanted: u64 = demands.iter().map(|demand| u64::from(demand.count)).sum();
-        if self.queue.wanting.len() < 2 {
+        let newest = self
+            .offerable
+            .last_key_value()
+            .map_or(NEVER, |(news, _)| *news);
+        let Some(room) = self.shares.allowance(id, newest) else {
             return u64::MAX;
-        }
-        let Some(level) = self.fair_level(id) else {
-            return wanted.max(1);
         };
-        let has = self
-            .state
-            .frameworks
-            .get(&id)
-            .map_or(Share(0), |f| dominant(&f.used, &self.state.total));
-        let room = level.0.saturating_sub(has.0);
+        let wanted: u64 = demands.iter().map(|demand| u64::from(demand.count)).sum();
         let smallest = demands
             .iter()
-            .map(|demand| dominant(&demand.each, &self.state.total).0)
-            .filter(|s| *s > 0)
+            .map(|demand| self.shares.share(&demand.each).0)
+            .filter(|share| *share > 0)
             .min();
         smallest
-            .map_or(wanted, |piece| room / piece)
+            .map_or(wanted, |piece| room.0 / piece)
             .clamp(1, wanted.max(1))
     }
 
-    /// Up to where the framework may go: progressive filling over the roles that want something, then
-    /// over the frameworks of its role.
-    fn fair_level(&self, id: FrameworkId) -> Option<Share> {
-        let own_role = &self.state.frameworks.get(&id)?.record.role;
-        let mut roles: BTreeMap<&str, Vec<(FrameworkId, Claim)>> = BTreeMap::new();
-        for wanting in &self.queue.wanting {
-            let framework = self.state.frameworks.get(wanting)?;
-            let has = dominant(&framework.used, &self.state.total);
-            let mut all = framework.used.clone();
-            for demand in framework.demands.iter() {
-                all.add(&demand.each.times(u64::from(demand.count)));
-            }
-            let could_use = dominant(&all, &self.state.total).min(WHOLE);
-            roles.entry(&framework.record.role).or_default().push((
-                *wanting,
-                Claim {
-                    weight: 1,
-                    has,
-                    could_use,
-                },
-            ));
-        }
-        let mut held_by_wanting = 0;
-        let role_claims: Vec<(&str, Claim)> = roles
-            .iter()
-            .map(|(role, members)| {
-                let sum = |part: fn(&Claim) -> u64| {
-                    members.iter().map(|(_, claim)| part(claim)).sum::<u64>()
-                };
-                let (has, could_use) = (sum(|c| c.has.0), sum(|c| c.could_use.0).min(WHOLE.0));
-                held_by_wanting += has;
-                let weight = self.state.roles.get(*role).map_or(1, |role| role.weight);
-                (
-                    *role,
-                    Claim {
-                        weight,
-                        has: Share(has),
-                        could_use: Share(could_use.max(has)),
-                    },
-                )
-            })
-            .collect();
-        let mut used_in_all = Resources::NONE;
-        for role in self.state.roles.values() {
-            used_in_all.add(&role.used);
-        }
-        let held = dominant(&used_in_all, &self.state.total).0;
-        let capacity = Share(WHOLE.0.saturating_sub(held).saturating_add(held_by_wanting));
-        let claims: Vec<Claim> = role_claims.iter().map(|(_, claim)| *claim).collect();
-        let levels = water_fill(capacity, &claims);
-        let own = role_claims
-            .iter()
-            .position(|(role, _)| *role == &**own_role)?;
-        let members = roles.get(&**own_role)?;
-        let member_claims: Vec<Claim> = members.iter().map(|(_, claim)| *claim).collect();
-        let member_levels = water_fill(*levels.get(own)?, &member_claims);
-        let place = members.iter().position(|(member, _)| *member == id)?;
-        member_levels.get(place).copied()
-    }
-
-    /// A turn is over: what it held is free again, and whoever was blocked by it looks again.
+    /// A turn is over: what it held is free again, and whoever found it leased looks again.
     pub(crate) fn end_leases(&mut self, running: &Running) {
         if running.leases.is_empty() {
             return;
         }
+        let mut given_back = Resources::NONE;
         for lease in &running.leases {
-            if let Some(link) = self.links.get_mut(&lease.agent) {
-                link.leased.take(&lease.amount);
-                for port in lease.ports.iter() {
-                    link.ports_leased.remove(port);
-                }
+            given_back.add(&lease.amount);
+            let Some(link) = self.links.get_mut(&lease.agent) else {
+                continue;
+            };
+            link.leased.take(&lease.amount);
+            for port in lease.ports.iter() {
+                link.ports_leased.remove(port);
             }
+            for waiting in core::mem::take(&mut link.waiting) {
+                self.look_again(waiting, lease.agent);
+                self.rank(waiting);
+            }
+            self.show_agent(lease.agent);
         }
-        let blocked = core::mem::take(&mut self.queue.blocked);
-        self.queue
-            .hungry
-            .extend(blocked.intersection(&self.queue.wanting));
+        self.shares.discharge(running.framework, &given_back);
     }
 
     /// What a clean turn has refused is not shown again: an offer of which so much is left that a
@@ -460,6 +465,7 @@ impl Cluster {
                 continue;
             };
             if exhausted && used.is_none() {
+                host.again.insert(lease.agent);
                 continue;
             }
             let mut left = lease.amount.clone();
@@ -471,10 +477,11 @@ impl Cluster {
                 left.contains(each)
                     && conditions.is_none_or(|all| all.hold(&agent.record.info.facts))
             });
-            if refused {
-                host.seen.insert(slot(lease.agent));
+            if !refused {
+                host.again.insert(lease.agent);
             }
         }
+        self.rank(id);
     }
 
     /// What one task of each demand needs that a turn has not launched in full, with the demand's place.

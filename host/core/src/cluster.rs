@@ -8,6 +8,7 @@ use crate::event::{Event, Install, Request};
 use crate::framework::Host;
 use crate::limits::ClusterLimits;
 use crate::record::{Batch, ClusterRecord, FORMAT, FrameworkRecord, Header, Record};
+use crate::shares::Shares;
 use crate::state::{CorruptRecord, State, rank};
 use crate::turns::Running;
 use alloc::boxed::Box;
@@ -49,6 +50,15 @@ pub struct Cluster {
     pub(crate) installs: VecDeque<(RequestId, Box<FrameworkRecord>)>,
     pub(crate) deadlines: BTreeSet<(Instant, Deadline)>,
     pub(crate) queue: Queue,
+    pub(crate) shares: Shares,
+    /// Counts what agents have had to offer that was new.
+    pub(crate) news: u64,
+    /// Agents with something to give, by where they stand.
+    pub(crate) offerable: BTreeMap<u64, AgentId>,
+    /// Agents that would have something if it were not leased, by where they stood.
+    pub(crate) hidden: BTreeMap<u64, AgentId>,
+    /// Hidden agents up to here may have been passed over.
+    pub(crate) passed: u64,
     /// Agents that are gone and whose tasks are not all forgotten.
     pub(crate) leavers: BTreeSet<AgentId>,
     /// When agents were declared silent, within the last minute.
@@ -62,6 +72,14 @@ pub struct Link {
     pub session: Option<SessionId>,
     /// When it counts as silent, while it has none.
     pub silent_at: Option<Instant>,
+    /// When it last had more to give, or changed, in the order of all news.
+    pub improved: u64,
+    /// Where it stands among the agents that have something to give.
+    pub shown: u64,
+    /// Whether somebody has passed over it while it was hidden.
+    pub missed: bool,
+    /// Frameworks that would have fitted on what was leased of it.
+    pub waiting: BTreeSet<FrameworkId>,
     /// In offers of running turns.
     pub leased: Resources,
     /// In offers of running turns.
@@ -75,18 +93,8 @@ pub struct Link {
 pub struct Queue {
     /// Frameworks with something to be told, least CPU used first.
     pub ready: BTreeSet<(u64, FrameworkId)>,
-    /// Frameworks with demands.
-    pub wanting: BTreeSet<FrameworkId>,
-    /// Those of them that may find an agent that they have not seen.
-    pub hungry: BTreeSet<FrameworkId>,
-    /// Those of them that found an agent leased to another turn.
-    pub blocked: BTreeSet<FrameworkId>,
     /// Whose turn it is when both wait: the one with events, or the one next in fairness.
     pub offers_next: bool,
-    /// Counts who was served when.
-    pub served: u64,
-    /// When each role was last served.
-    pub roles_served: BTreeMap<Arc<str>, u64>,
 }
 
 /// What a deadline is about.
@@ -116,7 +124,20 @@ impl Cluster {
         for record in &records {
             state.apply(record)?;
         }
+        let mut shares = Shares::default();
+        for (name, role) in &state.roles {
+            shares.set_weight(name, role.weight);
+        }
+        for (id, framework) in &state.frameworks {
+            shares.add(*id, &framework.record.role);
+            shares.charge(*id, &framework.used);
+        }
         Ok(Cluster {
+            shares,
+            news: 0,
+            offerable: BTreeMap::new(),
+            hidden: BTreeMap::new(),
+            passed: 0,
             next_number: state.cluster.numbers_below,
             state,
             limits,
@@ -275,12 +296,34 @@ impl Cluster {
     /// Decides a durable fact: it holds from here on in this step, and for everyone once its batch is
     /// durable.
     pub(crate) fn record(&mut self, record: Record) {
+        let freed = self.frees(&record);
         if let Err(error) = self.state.apply(&record) {
             // The core wrote a record that its own state contradicts: going on would make the
             // contradiction durable.
             panic!("the core contradicts itself: {error}");
         }
+        match &record {
+            Record::Task(task) => self.shares.charge(task.framework, &task.spec.resources),
+            Record::Role(role) => self.shares.set_weight(&role.name, role.weight),
+            Record::Framework(framework) => self.shares.add(framework.id, &framework.role),
+            Record::FrameworkRemoved(id) => self.shares.remove(*id),
+            _ => {}
+        }
+        if let Some(task) = freed {
+            self.shares
+                .discharge(task.record.framework, &task.record.spec.resources);
+        }
         self.records.push(record);
+    }
+
+    /// The task that a record ends, if it ends one.
+    fn frees(&self, record: &Record) -> Option<Arc<crate::turn::Task>> {
+        let Record::Status(run, status) = record else {
+            return None;
+        };
+        let task = self.state.task(*run)?;
+        let ends = status.status.state.is_final() && !task.status.state.is_final();
+        ends.then(|| Arc::clone(task))
     }
 
     /// Does something that others can see; it waits for this step's records.

@@ -329,6 +329,7 @@ impl Cluster {
                 Some(group) => groups.entry(group).or_default().push(task),
                 None => self.launch(&[task]),
             }
+            self.show_agent(agent);
             self.end_if_drained(agent, run);
         }
         for (_, tasks) in groups {

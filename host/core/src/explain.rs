@@ -221,9 +221,13 @@ impl Cluster {
                 format!("short of {kind}: offered to a turn that is running"),
             ));
         }
-        host.seen
-            .contains(crate::allocate::slot(id))
-            .then(|| (true, "offered, and left by the framework".into()))
+        let seen = host.seen.contains(crate::allocate::slot(id))
+            && !host.again.contains(&id)
+            && self
+                .links
+                .get(&id)
+                .is_some_and(|link| link.improved <= host.looked);
+        seen.then(|| (true, "offered, and left by the framework".into()))
     }
 }
 

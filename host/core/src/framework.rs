@@ -36,8 +36,6 @@ pub struct Host {
     pub cpu_us: u64,
     /// As of when.
     pub cpu_at: Instant,
-    /// When it was last served with offers.
-    pub served: u64,
     /// Requests that wait for a turn.
     pub requests: VecDeque<WebRequest>,
     /// Response streams that are open.
@@ -56,10 +54,12 @@ pub struct Host {
     pub due: BTreeSet<Arc<str>>,
     /// Whether the options have changed since the instance was told.
     pub options_changed: bool,
-    /// Agents that it has seen, or that do not fit, and that have not improved since.
+    /// Up to which news it has looked at agents.
+    pub looked: u64,
+    /// Agents up to there that it has seen as they are, or that did not fit.
     pub seen: Bits,
-    /// Where the next look for agents begins.
-    pub cursor: usize,
+    /// Agents that it is to look at again, although it has seen them.
+    pub again: BTreeSet<AgentId>,
     /// Of each demand, in order.
     pub conditions: Vec<Conditions>,
     /// When it last asked to see everything again.

@@ -232,15 +232,27 @@ impl Cluster {
             let wants = !framework.demands.is_empty()
                 && !framework.record.quarantined
                 && !framework.record.removing;
-            holds(wants == self.queue.wanting.contains(id), "wanting", || {
+            holds(wants == self.shares.wants(*id), "wanting", || {
                 format!("framework {id}")
             })?;
+            let mut charged = framework.used.clone();
+            let turns = self.turns.values().filter(|turn| turn.framework == *id);
+            for lease in turns.flat_map(|turn| &turn.leases) {
+                charged.add(&lease.amount);
+            }
+            holds(
+                self.shares.charged(*id) == Some(&charged),
+                "charged",
+                || format!("framework {id}: {charged:?}, kept {:?}", self.shares.charged(*id)),
+            )?;
         }
-        let waits = |set: &BTreeSet<FrameworkId>| set.is_subset(&self.queue.wanting);
-        holds(
-            waits(&self.queue.hungry) && waits(&self.queue.blocked),
-            "hungry-want",
-            || format!("{:?}", self.queue.hungry),
-        )
+        for (id, link) in &self.links {
+            let shown = self.offerable.get(&link.shown) == Some(id);
+            let gives = self.free(*id).is_some_and(|free| !free.is_none());
+            holds(shown == gives, "offerable", || {
+                format!("agent {id}: shown {shown}, gives {gives}")
+            })?;
+        }
+        Ok(())
     }
 }

@@ -96,6 +96,8 @@ impl Cluster {
         }
         if stays {
             self.agent_improved(agent);
+        } else {
+            self.withdraw(agent);
         }
     }
 
@@ -164,6 +166,7 @@ impl Cluster {
             );
             self.set_status(run, sequence, status);
         }
+        self.withdraw(agent);
         self.cut(agent);
         let told: Vec<FrameworkId> = self
             .hosts

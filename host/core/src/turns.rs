@@ -79,6 +79,7 @@ impl Cluster {
     /// Notes whether a framework has anything to be told, and so waits for a worker. To be called
     /// after every change to it; repeating it does nothing.
     pub(crate) fn touch(&mut self, id: FrameworkId) {
+        self.rank(id);
         let Some(host) = self.hosts.get(&id) else {
             return;
         };
@@ -129,9 +130,7 @@ impl Cluster {
     /// Takes a framework out of every queue.
     pub(crate) fn dequeue(&mut self, id: FrameworkId) {
         self.unready(id);
-        self.queue.wanting.remove(&id);
-        self.queue.hungry.remove(&id);
-        self.queue.blocked.remove(&id);
+        self.shares.set_seen(id, None);
     }
 
     pub(crate) fn upgrading(&self, id: FrameworkId) -> bool {
