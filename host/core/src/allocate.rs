@@ -105,7 +105,8 @@ impl Cluster {
         } else {
             NEVER
         };
-        self.shares.set_seen(id, wants.then_some(Seen { any, light }));
+        self.shares
+            .set_seen(id, wants.then_some(Seen { any, light }));
     }
 
     /// An agent has more to give, or is another than before: whoever wants something looks again.
@@ -134,7 +135,7 @@ impl Cluster {
             return;
         };
         match free {
-            Some(free) if !free.is_none() => {
+            Some(free) if !free.runs_nothing() => {
                 if link.missed || link.shown <= self.passed {
                     self.news += 1;
                     (link.shown, link.missed) = (self.news, false);

@@ -243,12 +243,17 @@ impl Cluster {
             holds(
                 self.shares.charged(*id) == Some(&charged),
                 "charged",
-                || format!("framework {id}: {charged:?}, kept {:?}", self.shares.charged(*id)),
+                || {
+                    format!(
+                        "framework {id}: {charged:?}, kept {:?}",
+                        self.shares.charged(*id)
+                    )
+                },
             )?;
         }
         for (id, link) in &self.links {
             let shown = self.offerable.get(&link.shown) == Some(id);
-            let gives = self.free(*id).is_some_and(|free| !free.is_none());
+            let gives = self.free(*id).is_some_and(|free| !free.runs_nothing());
             holds(shown == gives, "offerable", || {
                 format!("agent {id}: shown {shown}, gives {gives}")
             })?;

@@ -108,9 +108,9 @@ impl Demand {
                 self.name
             ));
         }
-        if self.each.is_none() && self.fixed_ports.is_empty() {
+        if self.each.runs_nothing() {
             return Some(alloc::format!(
-                "demand {}: `each` asks for nothing",
+                "demand {}: `each` asks for neither cpu nor memory nor any device, so nothing could run on it",
                 self.name
             ));
         }

@@ -75,6 +75,13 @@ impl Resources {
         custom: BTreeMap::new(),
     };
 
+    /// Whether it holds nothing that a program runs on: no cpu, memory, device or what else the cluster
+    /// names. Disk and ports alone run nothing.
+    #[must_use]
+    pub fn runs_nothing(&self) -> bool {
+        self.cpu_milli == 0 && self.memory_bytes == 0 && self.gpus == 0 && self.custom.is_empty()
+    }
+
     /// Whether it holds nothing at all.
     #[must_use]
     pub fn is_none(&self) -> bool {

@@ -1,0 +1,429 @@
+//! Mesos' allocator benchmark (`HierarchicalAllocations_BENCHMARK_Test.DeclineOffers` of
+//! `hierarchical_allocator_benchmarks.cpp`, in shape), on our core: agents of 24 cpus of which 16 are
+//! in use, and frameworks that want as much as there is and decline what they are offered.
+//!
+//! Frameworks are native and answer at once; there is neither sandbox nor registry, as Mesos'
+//! benchmark has none. What is different: a framework of ours says what it wants, so that it is
+//! offered nothing else; all frameworks hold their first offers at the same time, as in Mesos, but
+//! an offer ends with its turn.
+
+use mezzo_core::event::Install;
+use mezzo_core::ledger::{Ledger, Placement};
+use mezzo_core::{
+    Action, Answer, Call, Cluster, ClusterLimits, Effects, Event, FrameworkLimits, Record, Request,
+    Turn,
+};
+use mezzo_types::{
+    AgentFacts, AgentId, BatchId, Demand, Digest, Instant, PortSet, RequestId, Resources, Run,
+    Runtime, SessionId, Status, TaskId, TaskSpec, TaskState, Workload,
+};
+use std::sync::Arc;
+use std::time::{Duration, Instant as Clock};
+
+/// Thousandths of a cpu that each agent has.
+const CPU_MILLI: u64 = 24_000;
+/// Of them, those in use.
+const CPU_MILLI_USED: u64 = 16_000;
+/// Memory that each agent has.
+const MEMORY_BYTES: u64 = 4 << 30;
+/// Of it, what is in use.
+const MEMORY_BYTES_USED: u64 = 2 << 30;
+/// Ports that each agent gives out.
+const PORTS: (u16, u16) = (31_000, 32_000);
+/// The framework whose tasks are what is in use.
+const FILLER: &str = "filler";
+
+/// How large.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    /// Agents.
+    pub agents: u64,
+    /// Frameworks.
+    pub frameworks: u64,
+    /// Roles over which they are spread evenly.
+    pub roles: u64,
+}
+
+/// A cluster in the benchmark.
+#[derive(Debug)]
+pub struct Grid {
+    cluster: Cluster,
+    size: Size,
+    now: Instant,
+    requests: u64,
+    out: Vec<Action>,
+    /// Turns that nobody has answered yet.
+    turns: Vec<Box<Turn>>,
+    /// The runs of the filler, agent by agent.
+    filled: Vec<Run>,
+    /// All offers that were made.
+    offers: u64,
+    /// Kept for a restore, if that is asked for.
+    records: Option<Vec<Record>>,
+}
+
+/// How long each part took.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// Adding all agents and all frameworks.
+    pub add_all: Duration,
+    /// From the first framework that wants something until all that is free was offered out once, and
+    /// declined.
+    pub full_round: Duration,
+    /// Offers of that round.
+    pub round_offers: u64,
+    /// From there until every framework has seen every agent; none if that was not asked for.
+    pub everyone_looks: Option<Duration>,
+    /// Offers until then, those of the round included.
+    pub all_offers: u64,
+    /// A step in which nothing has changed, median.
+    pub unchanged: Duration,
+    /// From an agent's task that ends to its offer, median.
+    pub freed_agent: Duration,
+}
+
+impl Grid {
+    /// An empty cluster that leads.
+    pub fn new(size: Size, keep_records: bool) -> Grid {
+        let limits = ClusterLimits {
+            turns_max: usize::MAX,
+            turns_heavy_max: usize::MAX,
+            ..ClusterLimits::default()
+        };
+        let cluster = Cluster::restore(std::iter::empty(), limits).expect("nothing is sound");
+        let mut grid = Grid {
+            cluster,
+            size,
+            now: Instant(1_000_000),
+            requests: 0,
+            out: Vec::new(),
+            turns: Vec::new(),
+            filled: Vec::new(),
+            offers: 0,
+            records: keep_records.then(Vec::new),
+        };
+        grid.step(Event::Led {
+            name: "bench".into(),
+            last_batch: BatchId(0),
+        });
+        grid
+    }
+
+    fn step(&mut self, event: Event) {
+        self.cluster.step(self.now, event, &mut self.out);
+        for action in self.out.drain(..) {
+            match action {
+                Action::Turn(turn) => {
+                    self.offers += turn.offers.len() as u64;
+                    self.turns.push(turn);
+                }
+                Action::Commit(batch) => {
+                    if let Some(records) = &mut self.records {
+                        records.extend(batch.records);
+                    }
+                }
+                Action::Reply(_, Answer::Refused(refused)) => panic!("{}", refused.message),
+                _ => {}
+            }
+        }
+    }
+
+    fn end(&mut self, turn: mezzo_types::TurnId, effects: Effects) {
+        self.step(Event::TurnEnded {
+            turn,
+            result: Ok(effects),
+            cpu_us: 0,
+        });
+    }
+
+    /// Answers one turn: what `answer` does with its ledger.
+    fn answer(&mut self, turn: Box<Turn>, answer: impl FnOnce(&mut Ledger)) {
+        let id = turn.id;
+        let mut ledger = Ledger::new(*turn);
+        answer(&mut ledger);
+        self.end(id, ledger.finish());
+    }
+
+    fn install(&mut self, name: &str, role: &str) {
+        self.requests += 1;
+        let install = Install {
+            name: name.into(),
+            role: role.into(),
+            component: Digest([1; 32]),
+            web: false,
+            options: "{}".into(),
+            limits: FrameworkLimits {
+                offers_per_turn_max: 1_000_000,
+                launches_per_turn_max: 1_000_000,
+                tasks_max: 10_000_000,
+                tasks_bytes_max: u64::MAX >> 1,
+                ..FrameworkLimits::default()
+            },
+            principal: Arc::from("bench"),
+        };
+        let request = RequestId(self.requests);
+        self.step(Event::Asked(request, Request::Install(install)));
+    }
+
+    fn connect(&mut self, n: u64) {
+        self.step(Event::AgentConnected {
+            session: SessionId(n),
+            facts: facts(n),
+            runs: Vec::new(),
+        });
+    }
+
+    /// `per_agent` tasks on each agent.
+    fn fill(&mut self, per_agent: u64) {
+        self.install(FILLER, FILLER);
+        let start = self.turns.pop().expect("its start");
+        let each = Resources {
+            cpu_milli: CPU_MILLI_USED / per_agent,
+            memory_bytes: MEMORY_BYTES_USED / per_agent,
+            ..Resources::NONE
+        };
+        let all = self.size.agents * per_agent;
+        self.answer(start, |ledger| {
+            let count = u32::try_from(all).expect("not so many");
+            ledger.want(vec![demand(&each, count)]).expect("a demand");
+        });
+        let mut sequence = 0;
+        while let Some(turn) = self.turns.pop() {
+            let offers = turn.offers.clone();
+            self.answer(turn, |ledger| {
+                for offer in offers {
+                    let placements = (0..per_agent).map(|_| {
+                        sequence += 1;
+                        Placement {
+                            offer: offer.id,
+                            demand: Some("d".into()),
+                            task: spec(sequence, &each),
+                        }
+                    });
+                    ledger.launch(placements.collect()).expect("it fits");
+                }
+            });
+        }
+        let tasks = self.cluster.state().runs.keys().copied();
+        self.filled = tasks.collect();
+        assert_eq!(self.filled.len() as u64, all, "all agents are filled");
+        for run in self.filled.clone() {
+            let agent = self.cluster.state().task(run).expect("it was launched").record.agent;
+            self.report(agent, run, 1, TaskState::Running);
+        }
+        self.decline_all();
+    }
+
+    fn report(&mut self, agent: AgentId, run: Run, sequence: u64, state: TaskState) {
+        self.step(Event::StatusReported {
+            session: SessionId(agent.0),
+            run,
+            sequence,
+            status: Status::new(state, self.now),
+        });
+    }
+
+    /// Ends every turn that is open, and those that come of it, without doing anything.
+    fn decline_all(&mut self) {
+        while let Some(turn) = self.turns.pop() {
+            self.end(turn.id, Effects::default());
+        }
+    }
+
+    /// Runs all parts. `looks`: whether to wait until every framework has seen every agent.
+    pub fn run(size: Size, looks: bool) -> Times {
+        let mut grid = Grid::new(size, false);
+        let begun = Clock::now();
+        for n in 1..=size.agents {
+            grid.connect(n);
+        }
+        let mut add_all = begun.elapsed();
+        grid.fill(1);
+        let begun = Clock::now();
+        for n in 0..size.frameworks {
+            grid.install(&format!("f{n}"), &format!("r{}", n % size.roles));
+        }
+        add_all += begun.elapsed();
+        let starts = std::mem::take(&mut grid.turns);
+
+        let free = Resources {
+            cpu_milli: CPU_MILLI - CPU_MILLI_USED,
+            memory_bytes: MEMORY_BYTES - MEMORY_BYTES_USED,
+            ..Resources::NONE
+        };
+        grid.offers = 0;
+        let begun = Clock::now();
+        let wanted = u32::try_from(size.agents).expect("not so many");
+        for start in starts {
+            assert!(matches!(start.calls[..], [Call::Start(_)]));
+            grid.answer(start, |ledger| {
+                ledger.want(vec![demand(&free, wanted)]).expect("a demand");
+            });
+        }
+        // The offers that frameworks hold do not always reach all agents at once.
+        while grid.offers < size.agents
+            && let Some(turn) = grid.turns.pop()
+        {
+            grid.end(turn.id, Effects::default());
+        }
+        let round_offers = grid.offers;
+        for turn in std::mem::take(&mut grid.turns) {
+            grid.end(turn.id, Effects::default());
+        }
+        let full_round = begun.elapsed();
+        let everyone_looks = looks.then(|| {
+            grid.decline_all();
+            begun.elapsed()
+        });
+        let all_offers = grid.offers;
+        if !looks {
+            // Whoever still has something to see would be measured below.
+            grid.turns.clear();
+            return Times {
+                add_all,
+                full_round,
+                round_offers,
+                everyone_looks,
+                all_offers,
+                unchanged: Duration::ZERO,
+                freed_agent: Duration::ZERO,
+            };
+        }
+        let unchanged = median((0..1_000).map(|_| grid.tick()).collect());
+        let freed_agent = median((0..20).map(|n| grid.free_one(n)).collect());
+        Times {
+            add_all,
+            full_round,
+            round_offers,
+            everyone_looks,
+            all_offers,
+            unchanged,
+            freed_agent,
+        }
+    }
+
+    fn tick(&mut self) -> Duration {
+        self.now = self.now.after_ms(1);
+        let begun = Clock::now();
+        self.step(Event::Tick);
+        let took = begun.elapsed();
+        assert!(self.turns.is_empty(), "nothing has changed");
+        took
+    }
+
+    /// One of the filler's tasks ends; how long until its agent is offered to somebody.
+    fn free_one(&mut self, n: usize) -> Duration {
+        let run = self.filled[n * self.filled.len() / 32];
+        let agent = self.cluster.state().task(run).expect("it runs").record.agent;
+        let offers = self.offers;
+        let begun = Clock::now();
+        self.report(agent, run, 2, TaskState::Finished);
+        let took = begun.elapsed();
+        assert!(self.offers > offers, "it is offered in the same step");
+        self.decline_all();
+        took
+    }
+
+    /// A state of that many agents with as many tasks each, read from its records and led.
+    pub fn restore(agents: u64, per_agent: u64) -> (Duration, u64) {
+        let size = Size {
+            agents,
+            frameworks: 0,
+            roles: 1,
+        };
+        let mut grid = Grid::new(size, true);
+        for n in 1..=agents {
+            grid.connect(n);
+        }
+        grid.fill(per_agent);
+        let records = grid.records.take().expect("they were kept");
+        let tasks = grid.filled.len() as u64;
+        drop(grid);
+        let records = newest(records);
+        let begun = Clock::now();
+        let mut cluster =
+            Cluster::restore(records.into_iter(), ClusterLimits::default()).expect("sound records");
+        let mut out = Vec::new();
+        cluster.step(
+            Instant(2_000_000),
+            Event::Led {
+                name: String::new(),
+                last_batch: BatchId(1),
+            },
+            &mut out,
+        );
+        (begun.elapsed(), tasks)
+    }
+}
+
+/// As a store keeps them: of statuses, demands and the cluster's record only the newest.
+fn newest(records: Vec<Record>) -> Vec<Record> {
+    let mut kept: std::collections::BTreeMap<(u8, u64, u64), Record> = Default::default();
+    for (i, record) in records.into_iter().enumerate() {
+        let key = match &record {
+            Record::Cluster(_) => (0, 0, 0),
+            Record::Agent(agent) => (1, agent.info.id.0, 0),
+            Record::Framework(framework) => (2, framework.id.0, 0),
+            Record::Demands(framework, _) => (3, framework.0, 0),
+            Record::Task(task) => (4, task.run.0, 0),
+            Record::Status(run, _) => (5, run.0, 0),
+            _ => (9, 0, i as u64),
+        };
+        kept.insert(key, record);
+    }
+    kept.into_values().collect()
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn demand(each: &Resources, count: u32) -> Demand {
+    Demand {
+        name: "d".into(),
+        each: each.clone(),
+        count,
+        conditions: vec![],
+        fixed_ports: vec![],
+        prefer: Default::default(),
+    }
+}
+
+fn spec(n: u64, resources: &Resources) -> TaskSpec {
+    TaskSpec {
+        id: TaskId::new(&format!("t{n}")).expect("a good name"),
+        name: String::new(),
+        workload: Workload::Process {
+            argv: vec!["work".into()],
+        },
+        resources: resources.clone(),
+        env: vec![],
+        labels: vec![],
+        ports: vec![],
+        files: vec![],
+        kill_grace_ms: 5_000,
+        runtime_max_ms: None,
+    }
+}
+
+fn facts(n: u64) -> AgentFacts {
+    let port_set = PortSet::range(PORTS.0, PORTS.1);
+    AgentFacts {
+        identity: format!("agent-{n}"),
+        hostname: format!("host-{n}"),
+        address: "10.0.0.1".into(),
+        region: None,
+        zone: None,
+        attributes: vec![],
+        total: Resources {
+            cpu_milli: CPU_MILLI,
+            memory_bytes: MEMORY_BYTES,
+            ports: port_set.len(),
+            ..Resources::NONE
+        },
+        port_set,
+        runtimes: vec![Runtime::Process],
+        version: String::new(),
+    }
+}
