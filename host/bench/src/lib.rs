@@ -4,6 +4,7 @@
 //!
 //! Owns measuring only: what is measured is the real thing, started as its users start it.
 
+mod allocator;
 mod client;
 mod cluster;
 mod idle;
@@ -18,7 +19,8 @@ use report::Report;
 use std::process::ExitCode;
 
 /// What can be asked for.
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 7] = [
+    "allocator",
     "tasks",
     "modules",
     "placements",
@@ -41,6 +43,7 @@ pub fn main(args: impl IntoIterator<Item = String>) -> ExitCode {
     match parse(args.into_iter()).and_then(|(name, size, mut report)| {
         match name.as_str() {
             "tasks" => tasks::run(size, &mut report)?,
+            "allocator" => allocator::run(size, &mut report),
             "placements" => placements::run(size, &mut report)?,
             "modules" => modules::run(size, &mut report)?,
             "turn" => turn::run(size, &mut report)?,

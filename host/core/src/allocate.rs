@@ -10,7 +10,7 @@
 //! wake-up is lost, and a cluster in which nothing happens does nothing.
 
 use crate::bits::Bits;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Spot};
 use crate::fairness::{Share, dominant};
 use crate::fit::Conditions;
 use crate::framework::CPU_HEAVY_US;
@@ -134,6 +134,16 @@ impl Cluster {
         let Some(link) = self.links.get_mut(&agent) else {
             return;
         };
+        let at = slot(agent);
+        if self.spots.len() <= at {
+            self.spots.resize(at + 1, Spot::default());
+        }
+        let mut unleased = free.clone().unwrap_or_default();
+        unleased.add(&link.leased);
+        self.spots[at] = Spot {
+            unleased: unleased.plain(),
+            improved: link.improved,
+        };
         match free {
             Some(free) if !free.runs_nothing() => {
                 if link.missed || link.shown <= self.passed {
@@ -234,8 +244,18 @@ impl Cluster {
         let mut found: Vec<(AgentId, Resources)> = Vec::new();
         let mut later: BTreeSet<AgentId> = BTreeSet::new();
         let mut leased: Vec<AgentId> = Vec::new();
+        let least: Vec<[u64; 5]> = demands.iter().map(|demand| demand.each.plain()).collect();
+        let fits_plain = |spot: &Spot| {
+            let holds = |each: &[u64; 5]| spot.unleased.iter().zip(each).all(|(has, n)| has >= n);
+            least.iter().any(holds)
+        };
         let mut look = |agent: AgentId, seen: &mut Bits| {
-            let look = self.look(agent, demands, &conditions);
+            let spot = self.spots.get(slot(agent));
+            let look = if spot.is_some_and(fits_plain) {
+                self.look(agent, demands, &conditions)
+            } else {
+                Look::Unfit
+            };
             match look {
                 Look::Fits(free) => found.push((agent, free)),
                 Look::Unfit => {}
@@ -267,9 +287,9 @@ impl Cluster {
             }
             looked = *shown;
             let is_news = self
-                .links
-                .get(agent)
-                .is_some_and(|link| link.improved > before);
+                .spots
+                .get(slot(*agent))
+                .is_some_and(|spot| spot.improved > before);
             if is_news || !seen.contains(slot(*agent)) {
                 full = look(*agent, &mut seen);
             }

@@ -57,6 +57,8 @@ pub struct Cluster {
     pub(crate) offerable: BTreeMap<u64, AgentId>,
     /// Agents that would have something if it were not leased, by where they stood.
     pub(crate) hidden: BTreeMap<u64, AgentId>,
+    /// What a look at each agent needs first, by the agent's number.
+    pub(crate) spots: Vec<Spot>,
     /// Hidden agents up to here may have been passed over.
     pub(crate) passed: u64,
     /// Agents that are gone and whose tasks are not all forgotten.
@@ -86,6 +88,15 @@ pub struct Link {
     pub ports_leased: PortSet,
     /// Runs that it keeps and the master does not know.
     pub foreign: BTreeMap<Run, Status>,
+}
+
+/// An agent at a glance: most looks end here.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Spot {
+    /// What it would have free if nothing of it were leased, of the resources with fields of their own.
+    pub unleased: [u64; 5],
+    /// As in [`Link`].
+    pub improved: u64,
 }
 
 /// Who waits for what.
@@ -137,6 +148,7 @@ impl Cluster {
             news: 0,
             offerable: BTreeMap::new(),
             hidden: BTreeMap::new(),
+            spots: Vec::new(),
             passed: 0,
             next_number: state.cluster.numbers_below,
             state,

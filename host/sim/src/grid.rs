@@ -62,23 +62,29 @@ pub struct Grid {
     records: Option<Vec<Record>>,
 }
 
-/// How long each part took.
+/// How long the parts of a round took.
 #[derive(Clone, Copy, Debug)]
-pub struct Times {
+pub struct Round {
     /// Adding all agents and all frameworks.
     pub add_all: Duration,
     /// From the first framework that wants something until all that is free was offered out once, and
     /// declined.
     pub full_round: Duration,
-    /// Offers of that round.
-    pub round_offers: u64,
-    /// From there until every framework has seen every agent; none if that was not asked for.
-    pub everyone_looks: Option<Duration>,
-    /// Offers until then, those of the round included.
-    pub all_offers: u64,
+    /// From the first framework that wants something until every framework was offered every agent and
+    /// has declined it; none if that was not asked for.
+    pub everyone_declines: Option<Duration>,
+    /// Offers until then; a pair of a framework and an agent each.
+    pub offers: u64,
+}
+
+/// What a cluster costs in which every framework has seen every agent, and wants more than any has.
+#[derive(Clone, Copy, Debug)]
+pub struct Settled {
+    /// From the first framework that wants something until every framework has looked at every agent.
+    pub everyone_looks: Duration,
     /// A step in which nothing has changed, median.
     pub unchanged: Duration,
-    /// From an agent's task that ends to its offer, median.
+    /// From a task's end to the offer of what it has freed, median.
     pub freed_agent: Duration,
 }
 
@@ -208,7 +214,13 @@ impl Grid {
         self.filled = tasks.collect();
         assert_eq!(self.filled.len() as u64, all, "all agents are filled");
         for run in self.filled.clone() {
-            let agent = self.cluster.state().task(run).expect("it was launched").record.agent;
+            let agent = self
+                .cluster
+                .state()
+                .task(run)
+                .expect("it was launched")
+                .record
+                .agent;
             self.report(agent, run, 1, TaskState::Running);
         }
         self.decline_all();
@@ -230,8 +242,61 @@ impl Grid {
         }
     }
 
-    /// Runs all parts. `looks`: whether to wait until every framework has seen every agent.
-    pub fn run(size: Size, looks: bool) -> Times {
+    /// Frameworks that want what is free, and decline it. `declines`: whether to go on until
+    /// every framework has declined every agent.
+    pub fn round(size: Size, declines: bool) -> Round {
+        let (mut grid, starts, add_all) = Grid::filled(size);
+        let free = Resources {
+            cpu_milli: CPU_MILLI - CPU_MILLI_USED,
+            memory_bytes: MEMORY_BYTES - MEMORY_BYTES_USED,
+            ..Resources::NONE
+        };
+        let begun = Clock::now();
+        grid.want(starts, &free);
+        // The offers that frameworks hold do not always reach all agents at once.
+        while grid.offers < size.agents
+            && let Some(turn) = grid.turns.pop()
+        {
+            grid.end(turn.id, Effects::default());
+        }
+        for turn in std::mem::take(&mut grid.turns) {
+            grid.end(turn.id, Effects::default());
+        }
+        let full_round = begun.elapsed();
+        let everyone_declines = declines.then(|| {
+            grid.decline_all();
+            begun.elapsed()
+        });
+        Round {
+            add_all,
+            full_round,
+            everyone_declines,
+            offers: grid.offers,
+        }
+    }
+
+    /// Frameworks that want whole agents, of which none is free until a task ends.
+    pub fn settled(size: Size) -> Settled {
+        let (mut grid, starts, _) = Grid::filled(size);
+        let whole = Resources {
+            cpu_milli: CPU_MILLI,
+            memory_bytes: MEMORY_BYTES,
+            ..Resources::NONE
+        };
+        let begun = Clock::now();
+        grid.want(starts, &whole);
+        let everyone_looks = begun.elapsed();
+        assert!(grid.turns.is_empty(), "nothing fits");
+        Settled {
+            everyone_looks,
+            unchanged: median((0..1_000).map(|_| grid.tick()).collect()),
+            freed_agent: median((0..20).map(|n| grid.free_one(n)).collect()),
+        }
+    }
+
+    /// All agents, filled, and all frameworks, whose first turns are given back; and how long adding
+    /// them took.
+    fn filled(size: Size) -> (Grid, Vec<Box<Turn>>, Duration) {
         let mut grid = Grid::new(size, false);
         let begun = Clock::now();
         for n in 1..=size.agents {
@@ -245,60 +310,18 @@ impl Grid {
         }
         add_all += begun.elapsed();
         let starts = std::mem::take(&mut grid.turns);
-
-        let free = Resources {
-            cpu_milli: CPU_MILLI - CPU_MILLI_USED,
-            memory_bytes: MEMORY_BYTES - MEMORY_BYTES_USED,
-            ..Resources::NONE
-        };
         grid.offers = 0;
-        let begun = Clock::now();
-        let wanted = u32::try_from(size.agents).expect("not so many");
+        (grid, starts, add_all)
+    }
+
+    /// Every framework says what it wants, as many as there are agents.
+    fn want(&mut self, starts: Vec<Box<Turn>>, each: &Resources) {
+        let wanted = u32::try_from(self.size.agents).expect("not so many");
         for start in starts {
             assert!(matches!(start.calls[..], [Call::Start(_)]));
-            grid.answer(start, |ledger| {
-                ledger.want(vec![demand(&free, wanted)]).expect("a demand");
+            self.answer(start, |ledger| {
+                ledger.want(vec![demand(each, wanted)]).expect("a demand");
             });
-        }
-        // The offers that frameworks hold do not always reach all agents at once.
-        while grid.offers < size.agents
-            && let Some(turn) = grid.turns.pop()
-        {
-            grid.end(turn.id, Effects::default());
-        }
-        let round_offers = grid.offers;
-        for turn in std::mem::take(&mut grid.turns) {
-            grid.end(turn.id, Effects::default());
-        }
-        let full_round = begun.elapsed();
-        let everyone_looks = looks.then(|| {
-            grid.decline_all();
-            begun.elapsed()
-        });
-        let all_offers = grid.offers;
-        if !looks {
-            // Whoever still has something to see would be measured below.
-            grid.turns.clear();
-            return Times {
-                add_all,
-                full_round,
-                round_offers,
-                everyone_looks,
-                all_offers,
-                unchanged: Duration::ZERO,
-                freed_agent: Duration::ZERO,
-            };
-        }
-        let unchanged = median((0..1_000).map(|_| grid.tick()).collect());
-        let freed_agent = median((0..20).map(|n| grid.free_one(n)).collect());
-        Times {
-            add_all,
-            full_round,
-            round_offers,
-            everyone_looks,
-            all_offers,
-            unchanged,
-            freed_agent,
         }
     }
 
@@ -314,7 +337,13 @@ impl Grid {
     /// One of the filler's tasks ends; how long until its agent is offered to somebody.
     fn free_one(&mut self, n: usize) -> Duration {
         let run = self.filled[n * self.filled.len() / 32];
-        let agent = self.cluster.state().task(run).expect("it runs").record.agent;
+        let agent = self
+            .cluster
+            .state()
+            .task(run)
+            .expect("it runs")
+            .record
+            .agent;
         let offers = self.offers;
         let begun = Clock::now();
         self.report(agent, run, 2, TaskState::Finished);

@@ -88,7 +88,9 @@ impl Resources {
         self.plain() == [0; 5] && self.custom.is_empty()
     }
 
-    fn plain(&self) -> [u64; 5] {
+    /// The amounts that have a field of their own, in its order.
+    #[must_use]
+    pub fn plain(&self) -> [u64; 5] {
         [
             self.cpu_milli,
             self.memory_bytes,

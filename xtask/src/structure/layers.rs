@@ -21,6 +21,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     // What decides.
     ("mezzo-core", &["mezzo-types"]),
     ("mezzo-agent-core", &["mezzo-types"]),
+    // What plays a cluster around what decides.
+    (
+        "mezzo-sim",
+        &["mezzo-types", "mezzo-core", "mezzo-agent-core"],
+    ),
     // What does.
     ("mezzo-wasm", &["mezzo-types", "mezzo-core"]),
     (
@@ -61,6 +66,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "mezzo-master",
             "mezzo-bundle",
             "mezzo-guest-build",
+            "mezzo-sim",
         ],
     ),
     (
