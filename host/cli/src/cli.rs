@@ -1,7 +1,7 @@
 //! Every command and flag. What a command does is in `commands/`.
 
 use crate::commands::{
-    agent, bench, dev, events, explain, framework, master, principal, role, run, status, task,
+    agent, bench, dev, events, explain, framework, job, master, principal, role, run, status, task,
 };
 use crate::context::Given;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -74,6 +74,8 @@ pub enum Command {
     Dev(dev::Dev),
     /// Run a program on the cluster and show its output
     Run(run::Run),
+    /// Look at jobs that were run, read their output, wait for them, end them
+    Job(job::Job),
     /// What the cluster is and does
     Status(status::Status),
     /// Look at tasks, read their output, end them
@@ -140,6 +142,11 @@ mod tests {
             "mezzo run --timeout 10s --retries 2 --parallel 4 --env A=b --name n --framework batch -- true",
             "mezzo run --module sha256:00 --url http://h:1 -- arg",
             "mezzo run echo -n hi",
+            "mezzo job ls -o json",
+            "mezzo job inspect j1 --framework other",
+            "mezzo job logs -f j1 --index 2",
+            "mezzo job cancel j1",
+            "mezzo job --framework other wait j1 --timeout 5m",
             "mezzo task ls --ended --framework batch --state running,failed",
             "mezzo task inspect j1.0.1",
             "mezzo task logs -f --stderr batch/j1.0.1",

@@ -44,6 +44,17 @@ pub fn millis(text: &str) -> Result<u64, String> {
     scaled(number, scale).ok_or_else(|| expected(text, "a duration such as 10s, 5m or 200ms"))
 }
 
+/// A number without a point.
+pub fn whole<N: std::str::FromStr>(text: &str) -> Result<N, String> {
+    let trimmed = text.trim();
+    trimmed.parse().map_err(|_| {
+        match trimmed.is_empty() || !trimmed.bytes().all(|b| b.is_ascii_digit()) {
+            true => format!("expected a whole number, not {text:?}"),
+            false => format!("{text} is too large"),
+        }
+    })
+}
+
 /// `NAME=VALUE`.
 pub fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
@@ -209,6 +220,20 @@ mod tests {
                 ("3", Some(3_000)),
                 ("soon", None),
             ],
+        );
+    }
+
+    #[test]
+    fn whole_numbers() {
+        assert_eq!(whole::<u32>("12"), Ok(12));
+        for text in ["x", "", "-1", "1.5"] {
+            let error = whole::<u32>(text).unwrap_err();
+            assert!(error.contains("expected a whole number"), "{error}");
+        }
+        assert!(
+            whole::<u32>("5000000000")
+                .unwrap_err()
+                .contains("too large")
         );
     }
 

@@ -1,5 +1,6 @@
 //! `mezzo task`.
 
+use super::job;
 use super::values::{entries, text};
 use crate::cli::Shown;
 use crate::client::{Client, refused};
@@ -106,7 +107,7 @@ impl Task {
                 if follow {
                     let offset = match tail {
                         // Where the last lines end is known when they have been read.
-                        Some(_) => match copy(&client, &path(&found), stream, tail).await {
+                        Some(_) => match copy(&client, &path(&found), stream, tail, bytes).await {
                             // Not started yet.
                             Err(error) if refused(&error) == Some(404) => 0,
                             end => end?,
@@ -119,7 +120,7 @@ impl Task {
                         bytes(&data)?;
                     }
                 } else {
-                    copy(&client, &path(&found), stream, tail).await?;
+                    copy(&client, &path(&found), stream, tail, bytes).await?;
                 }
             }
             Task::Kill { task, grace } => {
@@ -152,7 +153,13 @@ fn table(tasks: &Value) -> Table {
 async fn find(client: &Client, name: &str) -> anyhow::Result<Value> {
     if let Some((framework, task)) = name.split_once('/') {
         let path = format!("/api/v1/tasks/{}/{}", encode(framework), encode(task));
-        return client.get(&path).await;
+        let found = client.get(&path).await;
+        return match found {
+            Err(error) if refused(&error) == Some(404) && is_job(client, framework, task).await => {
+                Err(a_job(framework, task))
+            }
+            found => found,
+        };
     }
     let path = with(
         "/api/v1/tasks",
@@ -161,14 +168,31 @@ async fn find(client: &Client, name: &str) -> anyhow::Result<Value> {
     let found = client.list(&path, "tasks").await?;
     match entries(&found, "tasks") {
         [one] => Ok(one.clone()),
-        [] => Err(anyhow!(
-            "there is no task {name:?}; `mezzo task ls --ended` lists those there are"
-        )),
+        [] => Err(match is_job(client, "batch", name).await {
+            true => a_job("batch", name),
+            false => {
+                anyhow!("there is no task {name:?}; `mezzo task ls --ended` lists those there are")
+            }
+        }),
         [first, ..] => Err(anyhow!(
             "several frameworks have a task {name:?}: say which, such as {}/{name}",
             text(&first["framework"])
         )),
     }
+}
+
+async fn is_job(client: &Client, framework: &str, id: &str) -> bool {
+    job::is_id(id) && client.get(&job::path(framework, id)).await.is_ok()
+}
+
+fn a_job(framework: &str, id: &str) -> anyhow::Error {
+    let of = match framework {
+        "batch" => String::new(),
+        other => format!(" --framework {other}"),
+    };
+    anyhow!(
+        "{id} is a job, not a task: use `mezzo job inspect|logs|cancel {id}{of}`, or name one of its tasks, such as {id}.0.1"
+    )
 }
 
 fn path(task: &Value) -> String {
@@ -179,9 +203,14 @@ fn path(task: &Value) -> String {
     )
 }
 
-/// What is there now, piece by piece.
-/// What there is; where it ends.
-async fn copy(client: &Client, task: &str, stream: &str, tail: Option<u32>) -> anyhow::Result<u64> {
+/// What there is now, piece by piece; where it ends.
+pub async fn copy(
+    client: &Client,
+    task: &str,
+    stream: &str,
+    tail: Option<u32>,
+    mut show: impl FnMut(&[u8]) -> anyhow::Result<()>,
+) -> anyhow::Result<u64> {
     let mut offset = tail.map_or("0".to_string(), |lines| format!("-{lines}"));
     loop {
         let path = format!("{task}/logs?stream={stream}&offset={offset}");
@@ -190,7 +219,7 @@ async fn copy(client: &Client, task: &str, stream: &str, tail: Option<u32>) -> a
         let begun = at;
         while let Some(data) = piece.next().await? {
             at += data.len() as u64;
-            bytes(&data)?;
+            show(&data)?;
         }
         if at == begun {
             return Ok(at);

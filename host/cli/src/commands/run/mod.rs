@@ -1,21 +1,19 @@
 //! `mezzo run`: a program run to its end by `batch`, its output here, its exit code ours.
 
-mod follow;
-mod job;
-mod watch;
+mod flags;
 
+use super::job;
+use super::job::follow::Followers;
+use super::job::outcome::Outcome;
+use super::job::watch::{Event, Watch};
 use crate::client::Client;
 use crate::exit;
 use crate::output::{line, note};
-use crate::query::encode;
 use crate::signals::Signals;
-use follow::Followers;
+pub use flags::Run;
 use hyper::Method;
-pub use job::Run;
-use serde_json::Value;
 use std::process::ExitCode;
 use std::time::Duration;
-use watch::{Event, Watch};
 
 /// A job that has not been placed after so long is explained.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -27,8 +25,8 @@ impl Run {
 }
 
 async fn submit(client: Client, args: Run) -> anyhow::Result<ExitCode> {
-    let spec = job::spec(&client, &args).await?;
-    let jobs = format!("/fw/{}/jobs", encode(&args.framework));
+    let spec = flags::spec(&client, &args).await?;
+    let jobs = job::jobs(&args.framework);
     if args.detach {
         let job = client.json(Method::POST, &jobs, Some(&spec)).await?;
         line(job["id"].as_str().unwrap_or_default())?;
@@ -39,9 +37,9 @@ async fn submit(client: Client, args: Run) -> anyhow::Result<ExitCode> {
         watch: Watch::submit(client.clone(), jobs, &spec).await?,
         signals,
         followers: Followers::new(client.clone(), &args.framework, args.count > 1),
+        outcome: Outcome::new(client.clone(), args.framework.clone()),
         client,
         framework: args.framework,
-        launched: false,
         interrupted: false,
     };
     session.until_end().await
@@ -53,7 +51,7 @@ struct Session {
     signals: Signals,
     followers: Followers,
     framework: String,
-    launched: bool,
+    outcome: Outcome,
     interrupted: bool,
 }
 
@@ -74,7 +72,7 @@ impl Session {
                     self.cancel().await?;
                     return Ok(ExitCode::SUCCESS);
                 }
-                () = &mut patience, if !explained && !self.launched => {
+                () = &mut patience, if !explained && !self.outcome.was_launched() => {
                     explained = true;
                     self.explain().await;
                     continue;
@@ -82,12 +80,12 @@ impl Session {
             };
             match event {
                 Event::Task(task) => {
-                    self.launched = true;
+                    self.outcome.launched();
                     self.followers.task(&task);
                 }
                 Event::End(job) => {
                     self.followers.finish().await;
-                    return self.verdict(&job);
+                    return self.outcome.said(&job).await;
                 }
             }
         }
@@ -99,6 +97,7 @@ impl Session {
             std::process::exit(i32::from(exit::INTERRUPTED));
         }
         self.interrupted = true;
+        self.outcome.interrupted();
         note(&format!(
             "cancelling job {}; Ctrl-C again leaves at once",
             self.watch.id()
@@ -122,38 +121,5 @@ impl Session {
         };
         let said = super::explain::said(&explanation);
         note(said.trim_end());
-    }
-
-    fn verdict(&self, job: &Value) -> anyhow::Result<ExitCode> {
-        let fail = |code, message: String| {
-            note(&format!("error: {message}"));
-            Ok(ExitCode::from(code))
-        };
-        let id = self.watch.id();
-        match job["state"].as_str() {
-            Some("finished") => Ok(ExitCode::SUCCESS),
-            Some("cancelled") if self.interrupted => Ok(ExitCode::from(exit::INTERRUPTED)),
-            Some("cancelled") => fail(exit::ERROR, format!("job {id} was cancelled")),
-            Some("timed-out") if !self.launched => fail(
-                exit::NOT_PLACED,
-                format!(
-                    "job {id} was not placed in time; `mezzo explain` says what a demand waits for"
-                ),
-            ),
-            Some("timed-out") => fail(
-                exit::TIMED_OUT,
-                format!("job {id} did not end in time and was stopped"),
-            ),
-            _ => match job["exit_code"].as_i64() {
-                Some(code) => {
-                    let code = u8::try_from(code.rem_euclid(256)).unwrap_or(1);
-                    Ok(ExitCode::from(code.max(1)))
-                }
-                None => fail(
-                    exit::ERROR,
-                    format!("job {id} failed without an exit code; `mezzo task ls -a` shows why"),
-                ),
-            },
-        }
     }
 }

@@ -8,6 +8,9 @@ use hyper::Method;
 use serde_json::{Map, Value, json};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Each run is a job: `mezzo job ls` lists them, `mezzo job inspect|logs|wait|cancel JOB` looks at one,\n\
+shows its output, waits for its end, ends it.")]
 pub struct Run {
     /// How many tasks; each sees its own BATCH_INDEX, from 0
     #[arg(long, default_value_t = 1)]
@@ -21,7 +24,7 @@ pub struct Run {
     /// Disk for one task
     #[arg(long, value_parser = units::bytes)]
     disk: Option<u64>,
-    /// Print the job's id and do not wait
+    /// Print the job's id and do not wait; `mezzo job` looks at it, waits for it and ends it
     #[arg(long, short = 'd')]
     pub detach: bool,
     /// Stop the job if it has not ended by then, such as 5m
