@@ -100,7 +100,11 @@ async fn serve(args: &Dev) -> anyhow::Result<ExitCode> {
         pid: std::process::id(),
         data: data.clone(),
     };
+    let other = context::read(&context::path()).ok().flatten();
     context::write(&context::path(), &context)?;
+    if let Some(other) = other.filter(|other| context::is_alive(other.pid)) {
+        note(&replaced(&other));
+    }
     if args.json {
         let ready = serde_json::json!({
             "url": url, "token": token, "data": data, "agents": args.agents,
@@ -147,6 +151,18 @@ fn read_token(data: &Path, file: &str) -> anyhow::Result<String> {
     let path = data.join("master").join(file);
     let token = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     Ok(token.trim().to_string())
+}
+
+/// There is one file, and the newest `mezzo dev` has it. The token is named by its file: what is
+/// printed stays in logs.
+fn replaced(other: &Context) -> String {
+    let token = other.data.join("master/admin.token");
+    format!(
+        "another `mezzo dev` runs (process {}): commands now talk to this one; reach the other with --url {} --token \"$(cat {})\"",
+        other.pid,
+        other.url,
+        token.display()
+    )
 }
 
 fn greet(url: &str, agents: usize, data: &Path, temporary: bool) -> anyhow::Result<()> {
