@@ -1,6 +1,7 @@
 //! `mezzo job`: jobs of `batch`, which `mezzo run` submits. What a job's end means, its watch and its
 //! output lie beside this file; `run` uses them as well.
 
+mod failures;
 pub mod follow;
 mod logs;
 pub mod outcome;

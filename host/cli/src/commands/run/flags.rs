@@ -6,6 +6,7 @@ use crate::units::{self, pair};
 use anyhow::Context;
 use hyper::Method;
 use serde_json::{Map, Value, json};
+use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -58,6 +59,13 @@ pub struct Run {
         value_name = "PROGRAM"
     )]
     argv: Vec<String>,
+}
+
+impl Run {
+    /// How long the job may take.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.timeout.map(Duration::from_millis)
+    }
 }
 
 /// The job's description.

@@ -2,6 +2,7 @@
 
 mod flags;
 
+use super::explain;
 use super::job;
 use super::job::follow::Followers;
 use super::job::outcome::Outcome;
@@ -17,6 +18,8 @@ use std::time::Duration;
 
 /// A job that has not been placed after so long is explained.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// So long before its end at the latest, why a job waits is asked once more: afterwards nobody knows.
+const BEFORE_END: Duration = Duration::from_millis(500);
 
 impl Run {
     pub async fn run(self, client: Client) -> anyhow::Result<ExitCode> {
@@ -39,10 +42,10 @@ async fn submit(client: Client, args: Run) -> anyhow::Result<ExitCode> {
         followers: Followers::new(client.clone(), &args.framework, args.count > 1),
         outcome: Outcome::new(client.clone(), args.framework.clone()),
         client,
-        framework: args.framework,
+        framework: args.framework.clone(),
         interrupted: false,
     };
-    session.until_end().await
+    session.until_end(args.timeout()).await
 }
 
 struct Session {
@@ -56,10 +59,12 @@ struct Session {
 }
 
 impl Session {
-    async fn until_end(mut self) -> anyhow::Result<ExitCode> {
+    async fn until_end(mut self, timeout: Option<Duration>) -> anyhow::Result<ExitCode> {
         let patience = tokio::time::sleep(PATIENCE);
-        tokio::pin!(patience);
-        let mut explained = false;
+        let last = timeout.unwrap_or_default();
+        let last = tokio::time::sleep(last.saturating_sub(BEFORE_END.min(last / 4)));
+        tokio::pin!(patience, last);
+        let (mut explained, mut asked_last) = (false, timeout.is_none());
         let closed = self.followers.closed();
         loop {
             let event = tokio::select! {
@@ -74,7 +79,12 @@ impl Session {
                 }
                 () = &mut patience, if !explained && !self.outcome.was_launched() => {
                     explained = true;
-                    self.explain().await;
+                    self.explain(true).await;
+                    continue;
+                }
+                () = &mut last, if !asked_last && !self.outcome.was_launched() => {
+                    asked_last = true;
+                    self.explain(false).await;
                     continue;
                 }
             };
@@ -112,14 +122,17 @@ impl Session {
         Ok(())
     }
 
-    async fn explain(&self) {
+    async fn explain(&mut self, say: bool) {
         let id = self.watch.id();
         let demand = (!id.is_empty()).then(|| id.to_string());
-        let Ok(explanation) = super::explain::ask(&self.client, &self.framework, demand).await
-        else {
+        let Ok(explanation) = explain::ask(&self.client, &self.framework, demand).await else {
             return;
         };
-        let said = super::explain::said(&explanation);
-        note(said.trim_end());
+        let said = explain::said(&explanation);
+        let said = said.trim_end();
+        if say && !said.is_empty() {
+            note(said);
+        }
+        self.outcome.explained(said, say);
     }
 }
