@@ -1,9 +1,9 @@
 //! `mezzo agent`: an agent in this process; `ls` and `inspect` ask the master about all of them.
 
 use super::master::{log_to_stderr, read_toml};
-use super::values::{age, entries, milli, pairs, resources, size, text};
+use super::values::{age, entries, milli, names, pairs, resources, size, text};
 use crate::cli::{Access, Shown};
-use crate::client::Client;
+use crate::client::{Client, refused};
 use crate::query::encode;
 use crate::signals::Signals;
 use crate::table::{self, Table};
@@ -226,25 +226,33 @@ async fn ls(client: &Client, shown: Shown) -> anyhow::Result<()> {
 }
 
 /// By number, or by a name that only one has.
-async fn find(client: &Client, agent: &str) -> anyhow::Result<Value> {
-    if agent.bytes().all(|b| b.is_ascii_digit()) {
-        return client
-            .get(&format!("/api/v1/agents/{}", encode(agent)))
-            .await;
+pub async fn find(client: &Client, agent: &str) -> anyhow::Result<Value> {
+    let number = !agent.is_empty() && agent.bytes().all(|b| b.is_ascii_digit());
+    if number {
+        let path = format!("/api/v1/agents/{}", encode(agent));
+        match client.get(&path).await {
+            Err(error) if refused(&error) == Some(404) => {}
+            answer => return answer,
+        }
     }
-    let mut agents = client.list("/api/v1/agents", "agents").await?;
-    let all = agents["agents"]
-        .as_array_mut()
-        .map(std::mem::take)
-        .unwrap_or_default();
-    let named = |a: &Value| a["hostname"] == agent || a["identity"] == agent;
-    let mut found: Vec<Value> = all.into_iter().filter(named).collect();
-    match (found.pop(), found.is_empty()) {
-        (Some(one), true) => Ok(one),
-        (Some(_), false) => {
+    let agents = client.list("/api/v1/agents", "agents").await?;
+    let agents = entries(&agents, "agents");
+    let is = |a: &&Value| a["hostname"] == agent || a["identity"] == agent;
+    let mut found = agents.iter().filter(is);
+    match (found.next(), found.next()) {
+        (Some(one), None) => Ok(one.clone()),
+        (Some(_), Some(_)) => {
             bail!("several agents are called {agent:?}; give a number of `mezzo agent ls`")
         }
-        (None, _) => bail!("no agent is called {agent:?}; `mezzo agent ls` lists them"),
+        (None, _) => {
+            let known = names(agents, |a| {
+                format!("{} ({})", text(&a["id"]), text(&a["hostname"]))
+            });
+            match number {
+                true => bail!("there is no agent {agent}; there is {known}"),
+                false => bail!("no agent is called {agent:?}; there is {known}"),
+            }
+        }
     }
 }
 

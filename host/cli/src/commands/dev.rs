@@ -242,9 +242,13 @@ impl Agents {
                 () = &mut *stop => return,
                 () = tokio::time::sleep(Duration::from_millis(500)) => {}
             }
-            let child = self.configs.get(n).map(|config| spawn(config));
-            if let (Some(Ok(child)), Some(place)) = (child, self.children.get_mut(n)) {
-                *place = child;
+            let (Some(config), Some(place)) = (self.configs.get(n), self.children.get_mut(n))
+            else {
+                continue;
+            };
+            match spawn(config) {
+                Ok(child) => *place = child,
+                Err(error) => note(&format!("agent {}: {error:#}", n + 1)),
             }
         }
     }

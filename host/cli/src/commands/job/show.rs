@@ -1,7 +1,7 @@
 //! Jobs as tables.
 
 use crate::client::Client;
-use crate::commands::values::{age, entries, text};
+use crate::commands::values::{age, ago, entries, text};
 use crate::output::line;
 use crate::table::{self, Table};
 use serde_json::Value;
@@ -92,13 +92,6 @@ fn counts(job: &Value) -> String {
         Some(format!("{count} {name}"))
     });
     counts.collect::<Vec<_>>().join(", ")
-}
-
-fn ago(value: &Value) -> String {
-    match age(value) {
-        age if age.is_empty() => age,
-        age => format!("{age} ago"),
-    }
 }
 
 #[cfg(test)]
