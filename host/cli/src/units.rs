@@ -63,6 +63,25 @@ pub fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// `HOST:PORT`, where agents reach a master.
+pub fn address(text: &str) -> Result<String, String> {
+    let expected = || format!("{text:?} is not HOST:PORT, such as 127.0.0.1:7071");
+    let (host, port) = text.rsplit_once(':').ok_or_else(expected)?;
+    let port: u16 = port.parse().map_err(|_| expected())?;
+    let inner = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    let good = |c: char| c.is_alphanumeric() || "-._".contains(c);
+    let host_is_good = match inner {
+        Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.chars().all(good),
+    };
+    match host_is_good && port > 0 {
+        true => Ok(text.to_string()),
+        false => Err(expected()),
+    }
+}
+
 /// `FIRST-LAST`, or one port.
 pub fn ports(text: &str) -> Result<(u16, u16), String> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
@@ -235,6 +254,27 @@ mod tests {
                 .unwrap_err()
                 .contains("too large")
         );
+    }
+
+    #[test]
+    fn addresses() {
+        for text in ["h:1", "127.0.0.1:7071", "[::1]:7071", "a-b.c_d:65535"] {
+            assert_eq!(address(text).as_deref(), Ok(text));
+        }
+        for text in [
+            "h",
+            "h:",
+            ":1",
+            "h:0",
+            "h:x",
+            "http://h:1",
+            "::1:1",
+            "h:70000",
+            "h :1",
+            "",
+        ] {
+            assert!(address(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

@@ -15,8 +15,8 @@ use std::time::Duration;
 /// With nothing new for so long, what the master still had is over: its newest batches may have
 /// said nothing to people.
 const QUIET: Duration = Duration::from_millis(300);
-/// Before everything.
-const BEGINNING: &str = "0.0";
+/// Before everything: behind the batch 0, which never was, so that nothing is missing of a new cluster.
+const BEGINNING: &str = "0";
 
 /// Kinds of events, as the guide lists them.
 const KINDS: [&str; 10] = [
