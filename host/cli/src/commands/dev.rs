@@ -7,6 +7,7 @@ use crate::context::{self, Context, Target};
 use crate::output::{line, note};
 use crate::query::encode;
 use crate::signals::Signals;
+use crate::units::whole;
 use anyhow::{Context as _, bail};
 use mezzo_agent::Config as AgentConfig;
 use mezzo_master::{Config, Master};
@@ -28,7 +29,7 @@ const TASKS_END: Duration = Duration::from_secs(10);
 #[derive(Debug, clap::Args)]
 pub struct Dev {
     /// How many agents
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = whole::<usize>)]
     agents: usize,
     /// Where everything is kept; a temporary folder, removed at the end, if absent
     #[arg(long)]

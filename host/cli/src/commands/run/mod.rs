@@ -1,6 +1,7 @@
 //! `mezzo run`: a program run to its end by `batch`, its output here, its exit code ours.
 
 mod flags;
+mod refusal;
 
 use super::explain;
 use super::job;
@@ -9,8 +10,9 @@ use super::job::outcome::Outcome;
 use super::job::watch::{Event, Watch};
 use crate::client::Client;
 use crate::exit;
-use crate::output::{line, note};
+use crate::output::{self, line, note};
 use crate::signals::Signals;
+use anyhow::bail;
 pub use flags::Run;
 use hyper::Method;
 use std::process::ExitCode;
@@ -28,16 +30,25 @@ impl Run {
 }
 
 async fn submit(client: Client, args: Run) -> anyhow::Result<ExitCode> {
+    if args.shown.json() && !args.detach {
+        bail!("-o json shows the job that was submitted: give --detach with it");
+    }
     let spec = flags::spec(&client, &args).await?;
     let jobs = job::jobs(&args.framework);
     if args.detach {
-        let job = client.json(Method::POST, &jobs, Some(&spec)).await?;
-        line(job["id"].as_str().unwrap_or_default())?;
+        let job = client.json(Method::POST, &jobs, Some(&spec)).await;
+        let job = job.map_err(refusal::in_flags)?;
+        match args.shown.json() {
+            true => output::json(&job)?,
+            false => line(job["id"].as_str().unwrap_or_default())?,
+        }
         return Ok(ExitCode::SUCCESS);
     }
     let signals = Signals::listen()?;
     let session = Session {
-        watch: Watch::submit(client.clone(), jobs, &spec).await?,
+        watch: Watch::submit(client.clone(), jobs, &spec)
+            .await
+            .map_err(refusal::in_flags)?,
         signals,
         followers: Followers::new(client.clone(), &args.framework, args.count > 1),
         outcome: Outcome::new(client.clone(), args.framework.clone()),
