@@ -1,10 +1,10 @@
 //! Every command and flag. What a command does is in `commands/`.
 
 use crate::commands::{
-    agent, bench, dev, events, explain, framework, master, principal, role, run, status, task,
+    agent, bench, dev, events, explain, framework, job, master, principal, role, run, status, task,
 };
 use crate::context::Given;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 /// A cluster whose schedulers are WebAssembly components.
 #[derive(Debug, Parser)]
@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     version,
     arg_required_else_help = true,
     after_help = "\
-Exit codes: 0 ok, 1 error, 2 not placed in time, 3 timed out, 4 denied; `mezzo run` otherwise ends with its task's.\n\
+Exit codes: 0 ok, 1 error, 2 not placed in time, 3 timed out, 4 denied, 64 wrong usage; `mezzo run` otherwise ends with its task's.\n\
 Begin with `mezzo dev` in one terminal, and `mezzo run -- echo hello` in another."
 )]
 pub struct Cli {
@@ -25,6 +25,7 @@ pub struct Cli {
 
 /// Which master, and as whom.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Which master, and as whom")]
 pub struct Access {
     /// The master's URL, such as http://127.0.0.1:7070 [default: that of `mezzo dev`]
     #[arg(long, global = true, env = "MEZZO_URL", hide_env_values = true)]
@@ -43,6 +44,26 @@ impl Access {
             token: some(self.token),
         }
     }
+}
+
+/// Commands that ask no master that is there.
+const ALONE: [&str; 3] = ["dev", "master", "bench"];
+
+impl Cli {
+    /// What the arguments of this process say.
+    pub fn understood() -> Result<Cli, clap::Error> {
+        Cli::from_arg_matches(&whole().try_get_matches()?)
+    }
+}
+
+/// All commands. Whom to ask is said once for all, and hidden where nobody is asked.
+fn whole() -> clap::Command {
+    ALONE.iter().fold(Cli::command(), |all, name| {
+        all.mut_subcommand(name, |command| {
+            let hidden = |name: &'static str| Arg::new(name).long(name).hide(true);
+            command.arg(hidden("url")).arg(hidden("token"))
+        })
+    })
 }
 
 /// How a read is shown.
@@ -74,6 +95,8 @@ pub enum Command {
     Dev(dev::Dev),
     /// Run a program on the cluster and show its output
     Run(run::Run),
+    /// Look at jobs that were run, read their output, wait for them, end them
+    Job(job::Job),
     /// What the cluster is and does
     Status(status::Status),
     /// Look at tasks, read their output, end them
@@ -103,17 +126,18 @@ pub enum Command {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     fn parse(line: &str) -> Result<Command, String> {
-        Cli::try_parse_from(line.split(' '))
+        whole()
+            .try_get_matches_from(line.split(' '))
+            .and_then(|matches| Cli::from_arg_matches(&matches))
             .map(|cli| cli.command)
             .map_err(|error| error.to_string())
     }
 
     #[test]
     fn the_commands_do_not_contradict_each_other() {
-        Cli::command().debug_assert();
+        whole().debug_assert();
     }
 
     #[test]
@@ -140,6 +164,11 @@ mod tests {
             "mezzo run --timeout 10s --retries 2 --parallel 4 --env A=b --name n --framework batch -- true",
             "mezzo run --module sha256:00 --url http://h:1 -- arg",
             "mezzo run echo -n hi",
+            "mezzo job ls -o json",
+            "mezzo job inspect j1 --framework other",
+            "mezzo job logs -f j1 --index 2",
+            "mezzo job cancel j1",
+            "mezzo job --framework other wait j1 --timeout 5m",
             "mezzo task ls --ended --framework batch --state running,failed",
             "mezzo task inspect j1.0.1",
             "mezzo task logs -f --stderr batch/j1.0.1",
@@ -156,11 +185,44 @@ mod tests {
     }
 
     #[test]
+    fn whatever_stands_in_the_help_is_described() {
+        fn walk(command: &clap::Command, path: &str) {
+            for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
+                let id = arg.get_id();
+                assert!(arg.get_help().is_some(), "{path}: {id} has no description");
+            }
+            for sub in command.get_subcommands() {
+                walk(sub, &format!("{path} {}", sub.get_name()));
+            }
+        }
+        walk(&whole(), "mezzo");
+    }
+
+    #[test]
+    fn a_command_that_asks_nobody_offers_no_master_to_ask() {
+        let mut cli = whole();
+        cli.build();
+        for (name, offered) in [
+            ("dev", false),
+            ("master", false),
+            ("bench", false),
+            ("run", true),
+        ] {
+            let command = cli.find_subcommand_mut(name).expect(name);
+            let help = command.render_long_help().to_string();
+            assert_eq!(help.contains("--token"), offered, "{name}: {help}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (line, word) in [
             ("mezzo run --cuont 3 -- true", "--cuont"),
             ("mezzo run --memory lots -- true", "64MiB"),
             ("mezzo run --cpus -1 -- true", "-1"),
+            ("mezzo run --count x -- true", "expected a whole number"),
+            ("mezzo task logs j1.0.1 --tail x", "expected a whole number"),
+            ("mezzo agent --master localhost", "HOST:PORT"),
             ("mezzo run", "PROGRAM"),
             ("mezzo run --condition rack~r7 -- true", "rack equals r7"),
             ("mezzo agent --ports x", "31000-32000"),

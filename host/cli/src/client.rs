@@ -31,6 +31,8 @@ pub struct Refused {
     pub status: u16,
     /// The stable word.
     pub code: String,
+    /// Of the request, if the master says which.
+    pub field: Option<String>,
     /// For people.
     pub message: String,
 }
@@ -229,6 +231,7 @@ impl Client {
         Refused {
             status: status.as_u16(),
             code: error["code"].as_str().unwrap_or_default().to_string(),
+            field: error["field"].as_str().map(str::to_string),
             message: format!("{message}{place}{fault}"),
         }
         .into()

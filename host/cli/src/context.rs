@@ -139,6 +139,15 @@ pub fn remove(path: &Path) {
     }
 }
 
+/// Whether a `mezzo dev` of this number still runs. Numbers are used again: what runs under it must
+/// look like one.
+pub fn is_alive(pid: u32) -> bool {
+    let Ok(line) = std::fs::read(format!("/proc/{pid}/cmdline")) else {
+        return false;
+    };
+    pid != std::process::id() && line.split(|byte| *byte == 0).any(|arg| arg == b"dev")
+}
+
 fn folder_of(path: &Path) -> Option<&Path> {
     path.parent()
         .filter(|folder| !folder.as_os_str().is_empty())
@@ -229,6 +238,19 @@ mod tests {
         write(&path, &context()).unwrap();
         remove(&path);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_is_no_dev_is_not_taken_for_one() {
+        assert!(!is_alive(std::process::id()));
+        let mut child = std::process::Command::new("sleep")
+            .arg("100")
+            .spawn()
+            .unwrap();
+        assert!(!is_alive(child.id()), "a number that was used again");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!is_alive(child.id()), "nothing runs under it");
     }
 
     #[test]

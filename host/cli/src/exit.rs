@@ -12,6 +12,8 @@ pub const NOT_PLACED: u8 = 2;
 pub const TIMED_OUT: u8 = 3;
 /// The token is missing, wrong, or may not do this.
 pub const DENIED: u8 = 4;
+/// The command line cannot be understood, as `sysexits.h` has it; 2 is taken.
+pub const USAGE: u8 = 64;
 /// Ended by Ctrl-C, as shells count it.
 pub const INTERRUPTED: u8 = 130;
 
@@ -36,6 +38,12 @@ pub fn report(result: anyhow::Result<ExitCode>) -> ExitCode {
     }
     crate::output::note(&format!("error: {error:#}"));
     ExitCode::from(code(&error))
+}
+
+/// Shows help, or what is wrong with the command line.
+pub fn usage(shown: &clap::Error) -> ExitCode {
+    let _ = shown.print();
+    ExitCode::from(if shown.use_stderr() { USAGE } else { OK })
 }
 
 fn code(error: &anyhow::Error) -> u8 {

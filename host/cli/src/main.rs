@@ -15,7 +15,6 @@ mod table;
 mod task_output;
 mod units;
 
-use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -27,5 +26,8 @@ fn main() -> ExitCode {
         Some("bench") => return commands::bench::main(args),
         _ => {}
     }
-    exit::report(commands::run(cli::Cli::parse()))
+    match cli::Cli::understood() {
+        Ok(cli) => exit::report(commands::run(cli)),
+        Err(wrong) => exit::usage(&wrong),
+    }
 }

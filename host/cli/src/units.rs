@@ -44,11 +44,41 @@ pub fn millis(text: &str) -> Result<u64, String> {
     scaled(number, scale).ok_or_else(|| expected(text, "a duration such as 10s, 5m or 200ms"))
 }
 
+/// A number without a point.
+pub fn whole<N: std::str::FromStr>(text: &str) -> Result<N, String> {
+    let trimmed = text.trim();
+    trimmed.parse().map_err(|_| {
+        match trimmed.is_empty() || !trimmed.bytes().all(|b| b.is_ascii_digit()) {
+            true => format!("expected a whole number, not {text:?}"),
+            false => format!("{text} is too large"),
+        }
+    })
+}
+
 /// `NAME=VALUE`.
 pub fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_string(), value.to_string())),
         _ => Err(expected(text, "NAME=VALUE")),
+    }
+}
+
+/// `HOST:PORT`, where agents reach a master.
+pub fn address(text: &str) -> Result<String, String> {
+    let expected = || format!("{text:?} is not HOST:PORT, such as 127.0.0.1:7071");
+    let (host, port) = text.rsplit_once(':').ok_or_else(expected)?;
+    let port: u16 = port.parse().map_err(|_| expected())?;
+    let inner = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    let good = |c: char| c.is_alphanumeric() || "-._".contains(c);
+    let host_is_good = match inner {
+        Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.chars().all(good),
+    };
+    match host_is_good && port > 0 {
+        true => Ok(text.to_string()),
+        false => Err(expected()),
     }
 }
 
@@ -210,6 +240,41 @@ mod tests {
                 ("soon", None),
             ],
         );
+    }
+
+    #[test]
+    fn whole_numbers() {
+        assert_eq!(whole::<u32>("12"), Ok(12));
+        for text in ["x", "", "-1", "1.5"] {
+            let error = whole::<u32>(text).unwrap_err();
+            assert!(error.contains("expected a whole number"), "{error}");
+        }
+        assert!(
+            whole::<u32>("5000000000")
+                .unwrap_err()
+                .contains("too large")
+        );
+    }
+
+    #[test]
+    fn addresses() {
+        for text in ["h:1", "127.0.0.1:7071", "[::1]:7071", "a-b.c_d:65535"] {
+            assert_eq!(address(text).as_deref(), Ok(text));
+        }
+        for text in [
+            "h",
+            "h:",
+            ":1",
+            "h:0",
+            "h:x",
+            "http://h:1",
+            "::1:1",
+            "h:70000",
+            "h :1",
+            "",
+        ] {
+            assert!(address(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

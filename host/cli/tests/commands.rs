@@ -167,6 +167,82 @@ fn reads_are_json_and_ctrl_c_cancels() {
 }
 
 #[test]
+fn a_job_is_found_again_and_what_failed_is_said() {
+    let dev = Dev::start(1);
+    let script = "echo out $BATCH_INDEX; echo err >&2; test $BATCH_INDEX = 0 || exit 5";
+    let job = dev.json(&[
+        "run",
+        "-d",
+        "--count=2",
+        "-o",
+        "json",
+        "--",
+        "sh",
+        "-c",
+        script,
+    ]);
+    assert_eq!(job["id"], "j1");
+    let waited = dev.run(&["job", "wait", "j1"]);
+    assert_eq!(waited.status.code(), Some(5));
+    let said = text(&waited.stderr);
+    assert_eq!(said, "error: 1 of 2 failed: [1] exit code 5\n");
+    let logs = dev.run(&["job", "logs", "j1"]);
+    assert_eq!(text(&logs.stdout), "[0] out 0\n[1] out 1\n");
+    assert_eq!(text(&logs.stderr), "[0] err\n[1] err\n");
+    let logs = dev.run(&["job", "logs", "-f", "j1", "--index", "1"]);
+    assert_eq!(text(&logs.stdout), "out 1\n");
+    let jobs = dev.json(&["job", "ls", "-o", "json"]);
+    assert_eq!(jobs["jobs"][0]["state"], "failed");
+    let long = dev.run(&["run", "-d", "--", "sleep", "1000"]);
+    assert_eq!(text(&long.stdout), "j2\n");
+    let cases: &[(&[&str], i32, &str)] = &[
+        (
+            &["job", "wait", "j2", "--timeout", "100ms"],
+            3,
+            "it goes on",
+        ),
+        (&["job", "cancel", "j2"], 0, ""),
+        (&["job", "wait", "j2"], 1, "was cancelled"),
+        (&["job", "wait", "j9"], 1, "j9"),
+        (&["task", "inspect", "j1"], 1, "mezzo job"),
+        (&["run", "--", "no-such-program"], 1, "start-failed: "),
+        (
+            &["run", "--", "sh", "-c", "kill -9 $$"],
+            137,
+            "on dev-1: signal 9",
+        ),
+        (
+            &["run", "--timeout", "400ms", "--cpus", "1000", "--", "true"],
+            2,
+            "fits on none of 1 agents",
+        ),
+        (&["run", "--cpus", "0", "--", "true"], 1, "--cpus: 0"),
+        (&["run", "--count", "x", "--", "true"], 64, "whole number"),
+        (&["task", "ls", "--framework", "nope"], 1, "there is batch"),
+        (&["task", "ls", "--agent", "nobody"], 1, "1 (dev-1)"),
+        (&["bench", "--help"], 0, ""),
+    ];
+    for (args, code, words) in cases {
+        let output = dev.run(args);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(*code), "{args:?}: {output:?}");
+        assert!(said.contains(words), "{args:?}: {said}");
+    }
+    let ended = dev.run(&["task", "kill", "j1.0.1"]);
+    assert_eq!(
+        text(&ended.stdout),
+        "j1.0.1 has already ended (finished, exit code 0)\n"
+    );
+    let events = dev.run(&["events", "--kind", "gap"]);
+    assert_eq!(
+        text(&events.stdout),
+        "",
+        "nothing is missing of a new cluster"
+    );
+    dev.stop();
+}
+
+#[test]
 fn without_a_master_the_next_command_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let output = Command::new(env!("CARGO_BIN_EXE_mezzo"))

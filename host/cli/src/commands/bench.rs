@@ -3,9 +3,25 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+const USAGE: &str = "\
+Measures Mezzo on this machine and prints a table.
+
+Usage: mezzo bench NAME [--json] [--count N] [--runs N]
+
+  NAME       tasks, modules, placements, turn, neighbours or idle
+  --json     one object a line instead of a table
+  --count N  tasks, placements or turns, instead of the bench's own number
+  --runs N   how often each case is measured; the median counts [default: 5]
+  -h         print this";
+
 /// Its flags are read by `host/bench`; here they only stand in the help.
 #[derive(Debug, clap::Args)]
+#[command(
+    disable_help_flag = true,
+    override_usage = "mezzo bench NAME [--json] [--count N] [--runs N]"
+)]
 pub struct Bench {
+    /// NAME is tasks, modules, placements, turn, neighbours or idle; `mezzo bench --help` says more
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     args: Vec<OsString>,
 }
@@ -21,5 +37,12 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args = args
         .into_iter()
         .map(|arg| arg.to_string_lossy().into_owned());
+    let args: Vec<String> = args.collect();
+    if args.iter().any(|arg| arg == "--help" || arg == "-h") {
+        return match crate::output::line(USAGE) {
+            Ok(()) => ExitCode::SUCCESS,
+            error => crate::exit::report(error.map(|()| ExitCode::SUCCESS)),
+        };
+    }
     mezzo_bench::main(args)
 }

@@ -7,6 +7,7 @@ use crate::context::{self, Context, Target};
 use crate::output::{line, note};
 use crate::query::encode;
 use crate::signals::Signals;
+use crate::units::whole;
 use anyhow::{Context as _, bail};
 use mezzo_agent::Config as AgentConfig;
 use mezzo_master::{Config, Master};
@@ -28,7 +29,7 @@ const TASKS_END: Duration = Duration::from_secs(10);
 #[derive(Debug, clap::Args)]
 pub struct Dev {
     /// How many agents
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = whole::<usize>)]
     agents: usize,
     /// Where everything is kept; a temporary folder, removed at the end, if absent
     #[arg(long)]
@@ -100,7 +101,11 @@ async fn serve(args: &Dev) -> anyhow::Result<ExitCode> {
         pid: std::process::id(),
         data: data.clone(),
     };
+    let other = context::read(&context::path()).ok().flatten();
     context::write(&context::path(), &context)?;
+    if let Some(other) = other.filter(|other| context::is_alive(other.pid)) {
+        note(&replaced(&other));
+    }
     if args.json {
         let ready = serde_json::json!({
             "url": url, "token": token, "data": data, "agents": args.agents,
@@ -147,6 +152,18 @@ fn read_token(data: &Path, file: &str) -> anyhow::Result<String> {
     let path = data.join("master").join(file);
     let token = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     Ok(token.trim().to_string())
+}
+
+/// There is one file, and the newest `mezzo dev` has it. The token is named by its file: what is
+/// printed stays in logs.
+fn replaced(other: &Context) -> String {
+    let token = other.data.join("master/admin.token");
+    format!(
+        "another `mezzo dev` runs (process {}): commands now talk to this one; reach the other with --url {} --token \"$(cat {})\"",
+        other.pid,
+        other.url,
+        token.display()
+    )
 }
 
 fn greet(url: &str, agents: usize, data: &Path, temporary: bool) -> anyhow::Result<()> {
@@ -226,9 +243,13 @@ impl Agents {
                 () = &mut *stop => return,
                 () = tokio::time::sleep(Duration::from_millis(500)) => {}
             }
-            let child = self.configs.get(n).map(|config| spawn(config));
-            if let (Some(Ok(child)), Some(place)) = (child, self.children.get_mut(n)) {
-                *place = child;
+            let (Some(config), Some(place)) = (self.configs.get(n), self.children.get_mut(n))
+            else {
+                continue;
+            };
+            match spawn(config) {
+                Ok(child) => *place = child,
+                Err(error) => note(&format!("agent {}: {error:#}", n + 1)),
             }
         }
     }

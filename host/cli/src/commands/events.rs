@@ -5,6 +5,7 @@ use crate::cli::Shown;
 use crate::client::Client;
 use crate::query::with;
 use crate::{output, sse};
+use clap::builder::PossibleValuesParser;
 use hyper::Method;
 use hyper::body::Bytes;
 use serde_json::Value;
@@ -14,8 +15,22 @@ use std::time::Duration;
 /// With nothing new for so long, what the master still had is over: its newest batches may have
 /// said nothing to people.
 const QUIET: Duration = Duration::from_millis(300);
-/// Before everything.
-const BEGINNING: &str = "0.0";
+/// Before everything: behind the batch 0, which never was, so that nothing is missing of a new cluster.
+const BEGINNING: &str = "0";
+
+/// Kinds of events, as the guide lists them.
+const KINDS: [&str; 10] = [
+    "task",
+    "kill",
+    "agent",
+    "framework",
+    "fault",
+    "demands",
+    "role",
+    "principal",
+    "leader",
+    "gap",
+];
 
 #[derive(Debug, clap::Args)]
 pub struct Events {
@@ -23,7 +38,7 @@ pub struct Events {
     #[arg(short, long)]
     follow: bool,
     /// Only these kinds, such as task,fault
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(KINDS))]
     kind: Vec<String>,
     /// Begin behind this one, BATCH.N [default: all that are kept, or with -f the new ones]
     #[arg(long)]
@@ -103,6 +118,21 @@ fn said(event: &sse::Event) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_kinds_are_those_of_the_guide() {
+        let guide = include_str!("../../../../docs/guide/http-api.md");
+        let rows = guide
+            .lines()
+            .skip_while(|line| !line.starts_with("| `kind` |"));
+        let rows = rows.skip(2).take_while(|line| line.starts_with('|'));
+        let listed: Vec<&str> = rows
+            .filter_map(|row| row.split('|').nth(1))
+            .flat_map(|cell| cell.split(','))
+            .map(|kind| kind.trim().trim_matches('`'))
+            .collect();
+        assert_eq!(listed, KINDS);
+    }
 
     #[test]
     fn an_event_is_one_line() {

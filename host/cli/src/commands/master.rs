@@ -113,6 +113,49 @@ mod tests {
         master.settings().map_err(|error| format!("{error:#}"))
     }
 
+    /// The examples of the guide, in its order: the master's file, the agent's.
+    fn examples() -> Vec<&'static str> {
+        let guide = include_str!("../../../../docs/guide/operate.md");
+        let blocks = guide.split("```toml\n").skip(1);
+        blocks
+            .map(|block| block.split("```").next().unwrap_or_default())
+            .collect()
+    }
+
+    /// Every key, those of tables behind a point.
+    fn keys(table: &toml::Table) -> std::collections::BTreeSet<String> {
+        let mut all = std::collections::BTreeSet::new();
+        for (name, value) in table {
+            all.insert(name.clone());
+            // What stands in these is the operator's own.
+            if let (toml::Value::Table(inner), false) = (
+                value,
+                ["attributes", "resources", "custom"].contains(&name.as_str()),
+            ) {
+                all.extend(keys(inner).iter().map(|key| format!("{name}.{key}")));
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn the_guide_shows_every_key_of_both_files_and_the_limits_as_they_are() {
+        let examples = examples();
+        let master: mezzo_master::Config = toml::from_str(examples[0]).unwrap();
+        let agent: mezzo_agent::Config = toml::from_str(examples[1]).unwrap();
+        master.check().unwrap();
+        agent.check().unwrap();
+        assert_eq!(master.limits, mezzo_master::Config::new("/x".into()).limits);
+        assert_eq!(agent.limits, mezzo_agent::Limits::default());
+        let written = [
+            toml::Table::try_from(&master).unwrap(),
+            toml::Table::try_from(&agent).unwrap(),
+        ];
+        for (example, written) in examples.iter().zip(&written) {
+            assert_eq!(keys(&example.parse().unwrap()), keys(written));
+        }
+    }
+
     #[test]
     fn flags_win_and_a_wrong_setting_is_named_with_its_line() {
         let config = settings("data = \"/x\"\nlisten = \"127.0.0.1:9\"\n").unwrap();

@@ -6,6 +6,7 @@ pub mod dev;
 pub mod events;
 pub mod explain;
 pub mod framework;
+pub mod job;
 pub mod master;
 pub mod principal;
 pub mod role;
@@ -28,6 +29,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Agent(agent) => agent.run(access),
         Command::Bench(bench) => Ok(bench.run()),
         Command::Run(run) => client(access, async |client| run.run(client).await),
+        Command::Job(job) => client(access, async |client| job.run(client).await),
         Command::Status(status) => client(access, async |client| status.run(client).await),
         Command::Task(task) => client(access, async |client| task.run(client).await),
         Command::Framework(framework) => client(access, async |client| framework.run(client).await),

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 pub enum Principal {
     /// Make a principal, or give it another token; prints the token, this once
     Create {
+        /// Its name
         name: String,
         #[command(flatten)]
         shown: Shown,
@@ -23,7 +24,10 @@ pub enum Principal {
         shown: Shown,
     },
     /// Take a principal away: its token is worth nothing from then on
-    Remove { name: String },
+    Remove {
+        /// Its name
+        name: String,
+    },
 }
 
 impl Principal {

@@ -6,6 +6,7 @@ use crate::client::Client;
 use crate::output;
 use crate::query::encode;
 use crate::table::Table;
+use crate::units::whole;
 use hyper::Method;
 use serde_json::json;
 use std::process::ExitCode;
@@ -19,9 +20,13 @@ pub enum Role {
     },
     /// Set a role's weight; twice the weight is twice the share
     Set {
+        /// Its name
         role: String,
-        #[arg(long)]
+        /// Against the weights of the others, from 1
+        #[arg(long, value_parser = whole::<u32>)]
         weight: u32,
+        #[command(flatten)]
+        shown: Shown,
     },
 }
 
@@ -29,12 +34,19 @@ impl Role {
     pub async fn run(self, client: Client) -> anyhow::Result<ExitCode> {
         match self {
             Role::Ls { shown } => ls(&client, shown).await?,
-            Role::Set { role, weight } => {
+            Role::Set {
+                role,
+                weight,
+                shown,
+            } => {
                 let path = format!("/api/v1/roles/{}", encode(&role));
                 client
                     .json(Method::PUT, &path, Some(&json!({"weight": weight})))
                     .await?;
-                output::line(&format!("role {role} has weight {weight}"))?;
+                match shown.json() {
+                    true => output::json(&json!({"role": role, "weight": weight}))?,
+                    false => output::line(&format!("role {role} has weight {weight}"))?,
+                }
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -25,6 +25,26 @@ pub fn age(value: &Value) -> String {
     value.as_u64().map_or_else(String::new, ago)
 }
 
+/// The same, as it is said.
+pub fn ago(value: &Value) -> String {
+    match age(value) {
+        age if age.is_empty() => age,
+        age => format!("{age} ago"),
+    }
+}
+
+/// What there is, for whoever asked for something else: the first of them by name.
+pub fn names(entries: &[Value], name: impl Fn(&Value) -> String) -> String {
+    const SHOWN_MAX: usize = 10;
+    let mut shown: Vec<String> = entries.iter().take(SHOWN_MAX).map(name).collect();
+    match entries.len().saturating_sub(SHOWN_MAX) {
+        0 if shown.is_empty() => return "none".into(),
+        0 => {}
+        more => shown.push(format!("{more} more")),
+    }
+    shown.join(", ")
+}
+
 /// A time, as UTC.
 pub fn time(value: &Value) -> String {
     value
@@ -83,6 +103,14 @@ mod tests {
         let value = json!({"cpu_milli": 500, "memory_bytes": 67108864, "disk_bytes": 0, "custom": {"license": 2000}});
         assert_eq!(resources(&value), "0.5 cpu, 64 MiB, 2 license");
         assert_eq!(resources(&Value::Null), "");
+    }
+
+    #[test]
+    fn what_there_is_is_named_up_to_a_number() {
+        let all: Vec<Value> = (0..12).map(Value::from).collect();
+        assert_eq!(names(&all[..2], text), "0, 1");
+        assert!(names(&all, text).ends_with("9, 2 more"));
+        assert_eq!(names(&[], text), "none");
     }
 
     #[test]

@@ -1,24 +1,27 @@
 //! `mezzo run`: a program run to its end by `batch`, its output here, its exit code ours.
 
-mod follow;
-mod job;
-mod watch;
+mod flags;
+mod refusal;
 
+use super::explain;
+use super::job;
+use super::job::follow::Followers;
+use super::job::outcome::Outcome;
+use super::job::watch::{Event, Watch};
 use crate::client::Client;
 use crate::exit;
-use crate::output::{line, note};
-use crate::query::encode;
+use crate::output::{self, line, note};
 use crate::signals::Signals;
-use follow::Followers;
+use anyhow::bail;
+pub use flags::Run;
 use hyper::Method;
-pub use job::Run;
-use serde_json::Value;
 use std::process::ExitCode;
 use std::time::Duration;
-use watch::{Event, Watch};
 
 /// A job that has not been placed after so long is explained.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// So long before its end at the latest, why a job waits is asked once more: afterwards nobody knows.
+const BEFORE_END: Duration = Duration::from_millis(500);
 
 impl Run {
     pub async fn run(self, client: Client) -> anyhow::Result<ExitCode> {
@@ -27,24 +30,33 @@ impl Run {
 }
 
 async fn submit(client: Client, args: Run) -> anyhow::Result<ExitCode> {
-    let spec = job::spec(&client, &args).await?;
-    let jobs = format!("/fw/{}/jobs", encode(&args.framework));
+    if args.shown.json() && !args.detach {
+        bail!("-o json shows the job that was submitted: give --detach with it");
+    }
+    let spec = flags::spec(&client, &args).await?;
+    let jobs = job::jobs(&args.framework);
     if args.detach {
-        let job = client.json(Method::POST, &jobs, Some(&spec)).await?;
-        line(job["id"].as_str().unwrap_or_default())?;
+        let job = client.json(Method::POST, &jobs, Some(&spec)).await;
+        let job = job.map_err(refusal::in_flags)?;
+        match args.shown.json() {
+            true => output::json(&job)?,
+            false => line(job["id"].as_str().unwrap_or_default())?,
+        }
         return Ok(ExitCode::SUCCESS);
     }
     let signals = Signals::listen()?;
     let session = Session {
-        watch: Watch::submit(client.clone(), jobs, &spec).await?,
+        watch: Watch::submit(client.clone(), jobs, &spec)
+            .await
+            .map_err(refusal::in_flags)?,
         signals,
         followers: Followers::new(client.clone(), &args.framework, args.count > 1),
+        outcome: Outcome::new(client.clone(), args.framework.clone()),
         client,
-        framework: args.framework,
-        launched: false,
+        framework: args.framework.clone(),
         interrupted: false,
     };
-    session.until_end().await
+    session.until_end(args.timeout()).await
 }
 
 struct Session {
@@ -53,15 +65,17 @@ struct Session {
     signals: Signals,
     followers: Followers,
     framework: String,
-    launched: bool,
+    outcome: Outcome,
     interrupted: bool,
 }
 
 impl Session {
-    async fn until_end(mut self) -> anyhow::Result<ExitCode> {
+    async fn until_end(mut self, timeout: Option<Duration>) -> anyhow::Result<ExitCode> {
         let patience = tokio::time::sleep(PATIENCE);
-        tokio::pin!(patience);
-        let mut explained = false;
+        let last = timeout.unwrap_or_default();
+        let last = tokio::time::sleep(last.saturating_sub(BEFORE_END.min(last / 4)));
+        tokio::pin!(patience, last);
+        let (mut explained, mut asked_last) = (false, timeout.is_none());
         let closed = self.followers.closed();
         loop {
             let event = tokio::select! {
@@ -74,20 +88,25 @@ impl Session {
                     self.cancel().await?;
                     return Ok(ExitCode::SUCCESS);
                 }
-                () = &mut patience, if !explained && !self.launched => {
+                () = &mut patience, if !explained && !self.outcome.was_launched() => {
                     explained = true;
-                    self.explain().await;
+                    self.explain(true).await;
+                    continue;
+                }
+                () = &mut last, if !asked_last && !self.outcome.was_launched() => {
+                    asked_last = true;
+                    self.explain(false).await;
                     continue;
                 }
             };
             match event {
                 Event::Task(task) => {
-                    self.launched = true;
+                    self.outcome.launched();
                     self.followers.task(&task);
                 }
                 Event::End(job) => {
                     self.followers.finish().await;
-                    return self.verdict(&job);
+                    return self.outcome.said(&job).await;
                 }
             }
         }
@@ -99,6 +118,7 @@ impl Session {
             std::process::exit(i32::from(exit::INTERRUPTED));
         }
         self.interrupted = true;
+        self.outcome.interrupted();
         note(&format!(
             "cancelling job {}; Ctrl-C again leaves at once",
             self.watch.id()
@@ -113,47 +133,17 @@ impl Session {
         Ok(())
     }
 
-    async fn explain(&self) {
+    async fn explain(&mut self, say: bool) {
         let id = self.watch.id();
         let demand = (!id.is_empty()).then(|| id.to_string());
-        let Ok(explanation) = super::explain::ask(&self.client, &self.framework, demand).await
-        else {
+        let Ok(explanation) = explain::ask(&self.client, &self.framework, demand).await else {
             return;
         };
-        let said = super::explain::said(&explanation);
-        note(said.trim_end());
-    }
-
-    fn verdict(&self, job: &Value) -> anyhow::Result<ExitCode> {
-        let fail = |code, message: String| {
-            note(&format!("error: {message}"));
-            Ok(ExitCode::from(code))
-        };
-        let id = self.watch.id();
-        match job["state"].as_str() {
-            Some("finished") => Ok(ExitCode::SUCCESS),
-            Some("cancelled") if self.interrupted => Ok(ExitCode::from(exit::INTERRUPTED)),
-            Some("cancelled") => fail(exit::ERROR, format!("job {id} was cancelled")),
-            Some("timed-out") if !self.launched => fail(
-                exit::NOT_PLACED,
-                format!(
-                    "job {id} was not placed in time; `mezzo explain` says what a demand waits for"
-                ),
-            ),
-            Some("timed-out") => fail(
-                exit::TIMED_OUT,
-                format!("job {id} did not end in time and was stopped"),
-            ),
-            _ => match job["exit_code"].as_i64() {
-                Some(code) => {
-                    let code = u8::try_from(code.rem_euclid(256)).unwrap_or(1);
-                    Ok(ExitCode::from(code.max(1)))
-                }
-                None => fail(
-                    exit::ERROR,
-                    format!("job {id} failed without an exit code; `mezzo task ls -a` shows why"),
-                ),
-            },
+        let said = explain::said(&explanation);
+        let said = said.trim_end();
+        if say && !said.is_empty() {
+            note(said);
         }
+        self.outcome.explained(said, say);
     }
 }

@@ -1,50 +1,25 @@
-//! `mezzo agent`: an agent in this process; `ls` and `inspect` ask the master about all of them.
+//! Starting an agent: its flags, its file, and what is missing in both.
 
-use super::master::{log_to_stderr, read_toml};
-use super::values::{age, entries, milli, pairs, resources, size, text};
-use crate::cli::{Access, Shown};
-use crate::client::Client;
-use crate::query::encode;
+use super::probe;
+use crate::commands::master::{log_to_stderr, read_toml};
 use crate::signals::Signals;
-use crate::table::{self, Table};
-use crate::{output, units};
-use anyhow::{Context, bail};
-use serde_json::Value;
+use crate::units;
+use anyhow::{Context, anyhow, bail};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-#[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub struct Agent {
-    #[command(subcommand)]
-    command: Option<Ask>,
-    #[command(flatten)]
-    settings: Settings,
-}
-
-#[derive(Debug, clap::Subcommand)]
-enum Ask {
-    /// List agents
-    Ls {
-        #[command(flatten)]
-        shown: Shown,
-    },
-    /// All about one agent, by its number or its name
-    Inspect {
-        agent: String,
-        #[command(flatten)]
-        shown: Shown,
-    },
-}
+/// All that an agent must be told.
+const WHOLE: &str =
+    "`mezzo agent --master 127.0.0.1:7071 --token-file MASTER-DATA/agent.token --data DIR`";
 
 /// What an agent is told; the flags win over the file.
 #[derive(Debug, clap::Args)]
-struct Settings {
+pub struct Settings {
     /// Its settings, in TOML
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where the master listens for agents; may be given several times
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = units::address)]
     master: Vec<String>,
     /// A file with the agents' token: `agent.token` in the master's data folder
     #[arg(long, value_name = "FILE")]
@@ -75,16 +50,8 @@ struct Settings {
     with_parent: bool,
 }
 
-impl Agent {
-    pub fn run(self, access: Access) -> anyhow::Result<ExitCode> {
-        match self.command {
-            Some(ask) => super::client(access, async |client| ask.run(client).await),
-            None => start(&self.settings),
-        }
-    }
-}
-
-fn start(settings: &Settings) -> anyhow::Result<ExitCode> {
+/// Runs an agent with these settings until it is told to stop.
+pub fn start(settings: &Settings) -> anyhow::Result<ExitCode> {
     if settings.with_parent {
         let terminate = rustix::process::Signal::TERM;
         rustix::process::set_parent_process_death_signal(Some(terminate))?;
@@ -96,6 +63,10 @@ fn start(settings: &Settings) -> anyhow::Result<ExitCode> {
         .build()?;
     runtime.block_on(async {
         let mut signals = Signals::listen()?;
+        // Agents of `mezzo dev` know where their master is.
+        if !settings.with_parent {
+            probe::each(&config.masters).await?;
+        }
         let stop = async {
             signals.next().await;
         };
@@ -118,6 +89,9 @@ impl Settings {
                 config.token = self.token()?;
             }
             config.folder = self.data.clone().unwrap_or(config.folder);
+        }
+        for master in &config.masters {
+            units::address(master).map_err(|problem| anyhow!("`masters`: {problem}"))?;
         }
         if self.name.is_some() {
             config.hostname = self.name.clone();
@@ -145,12 +119,12 @@ impl Settings {
     fn base(&self) -> anyhow::Result<mezzo_agent::Config> {
         let Some(data) = &self.data else {
             bail!(
-                "an agent needs a folder of its own: `mezzo agent --master HOST:PORT --token-file FILE --data DIR`, or `--config FILE`"
+                "an agent needs a folder of its own: --data DIR, as in {WHOLE}, or `--config FILE`"
             );
         };
         if self.master.is_empty() {
             bail!(
-                "an agent needs a master: --master HOST:PORT (a master listens for agents on 127.0.0.1:7071 unless told otherwise)"
+                "an agent needs a master: --master HOST:PORT, as in {WHOLE} (a master listens for agents on 127.0.0.1:7071 unless told otherwise)"
             );
         }
         Ok(mezzo_agent::Config::new(
@@ -163,7 +137,7 @@ impl Settings {
     fn token(&self) -> anyhow::Result<String> {
         let Some(path) = &self.token_file else {
             bail!(
-                "an agent needs the agents' token: --token-file FILE (the master keeps it as `agent.token` in its data folder)"
+                "an agent needs the agents' token: --token-file FILE, as in {WHOLE} (the master keeps it as `agent.token` in its data folder)"
             );
         };
         let token = std::fs::read_to_string(path)
@@ -178,96 +152,6 @@ pub fn runner() -> anyhow::Result<mezzo_agent::Program> {
         program: std::env::current_exe().context("find this program's own file")?,
         args: vec!["runner".into()],
     })
-}
-
-impl Ask {
-    async fn run(self, client: Client) -> anyhow::Result<ExitCode> {
-        match self {
-            Ask::Ls { shown } => ls(&client, shown).await?,
-            Ask::Inspect { agent, shown } => {
-                let agent = find(&client, &agent).await?;
-                match shown.json() {
-                    true => output::json(&agent)?,
-                    false => inspect(&agent)?,
-                }
-            }
-        }
-        Ok(ExitCode::SUCCESS)
-    }
-}
-
-async fn ls(client: &Client, shown: Shown) -> anyhow::Result<()> {
-    let agents = client.list("/api/v1/agents", "agents").await?;
-    if shown.json() {
-        return output::json(&agents);
-    }
-    let mut table = Table::new(&["id", "name", "state", "tasks", "cpu", "memory", "joined"]);
-    for agent in entries(&agents, "agents") {
-        let (used, total) = (&agent["used"], &agent["total"]);
-        table.row([
-            text(&agent["id"]),
-            text(&agent["hostname"]),
-            text(&agent["state"]),
-            text(&agent["tasks"]),
-            format!(
-                "{} of {}",
-                milli(&used["cpu_milli"]),
-                milli(&total["cpu_milli"])
-            ),
-            format!(
-                "{} of {}",
-                size(&used["memory_bytes"]),
-                size(&total["memory_bytes"])
-            ),
-            age(&agent["joined_ms"]),
-        ]);
-    }
-    table.print()
-}
-
-/// By number, or by a name that only one has.
-async fn find(client: &Client, agent: &str) -> anyhow::Result<Value> {
-    if agent.bytes().all(|b| b.is_ascii_digit()) {
-        return client
-            .get(&format!("/api/v1/agents/{}", encode(agent)))
-            .await;
-    }
-    let mut agents = client.list("/api/v1/agents", "agents").await?;
-    let all = agents["agents"]
-        .as_array_mut()
-        .map(std::mem::take)
-        .unwrap_or_default();
-    let named = |a: &Value| a["hostname"] == agent || a["identity"] == agent;
-    let mut found: Vec<Value> = all.into_iter().filter(named).collect();
-    match (found.pop(), found.is_empty()) {
-        (Some(one), true) => Ok(one),
-        (Some(_), false) => {
-            bail!("several agents are called {agent:?}; give a number of `mezzo agent ls`")
-        }
-        (None, _) => bail!("no agent is called {agent:?}; `mezzo agent ls` lists them"),
-    }
-}
-
-fn inspect(agent: &Value) -> anyhow::Result<()> {
-    let runtimes: Vec<String> = entries(agent, "runtimes").iter().map(text).collect();
-    table::facts(&[
-        ("id", text(&agent["id"])),
-        ("name", text(&agent["hostname"])),
-        ("identity", text(&agent["identity"])),
-        ("state", text(&agent["state"])),
-        ("silent for", age(&agent["silent_since_ms"])),
-        ("address", text(&agent["address"])),
-        ("region", text(&agent["region"])),
-        ("zone", text(&agent["zone"])),
-        ("joined", age(&agent["joined_ms"])),
-        ("version", text(&agent["version"])),
-        ("runtimes", runtimes.join(", ")),
-        ("attributes", pairs(&agent["attributes"])),
-        ("total", resources(&agent["total"])),
-        ("used", resources(&agent["used"])),
-        ("free", resources(&agent["free"])),
-        ("tasks", text(&agent["tasks"])),
-    ])
 }
 
 #[cfg(test)]

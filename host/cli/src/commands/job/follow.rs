@@ -54,26 +54,18 @@ impl Followers {
         {
             return;
         }
-        let prefix = self
-            .several
-            .then(|| format!("[{}] ", task["index"].as_u64().unwrap_or(0)));
         for stream in ["stdout", "stderr"] {
             let path = format!(
                 "/api/v1/tasks/{}/{}/logs?stream={stream}&follow=true",
                 encode(&self.framework),
                 encode(id)
             );
-            let (client, prefix, room) =
-                (self.client.clone(), prefix.clone(), Arc::clone(&self.room));
+            let (client, room) = (self.client.clone(), Arc::clone(&self.room));
+            let mut lines = Lines::new(self.several, task, stream);
             let (id, closed) = (id.to_string(), Rc::clone(&self.closed));
             self.running.spawn_local(async move {
                 let _permit = room.acquire_owned().await;
-                let mut shown = Shown {
-                    prefix,
-                    error: stream == "stderr",
-                    line: Vec::new(),
-                };
-                if let Err(why) = copy(&client, &path, &mut shown).await {
+                if let Err(why) = copy(&client, &path, &mut lines).await {
                     if why.is::<OutputClosed>() {
                         return closed.notify_one();
                     }
@@ -97,22 +89,33 @@ impl Followers {
 }
 
 /// Over restarts of the master, which the watch of the job tells of.
-async fn copy(client: &Client, path: &str, shown: &mut Shown) -> anyhow::Result<()> {
+async fn copy(client: &Client, path: &str, lines: &mut Lines) -> anyhow::Result<()> {
     let mut output = TaskOutput::new(client.clone(), path.to_string(), 0);
     while let Some(data) = output.next(true).await? {
-        shown.add(&data)?;
+        lines.add(&data)?;
     }
-    shown.end()
+    lines.end()
 }
 
-struct Shown {
+/// What one stream of a task brings, on its way to ours.
+pub struct Lines {
     prefix: Option<String>,
     error: bool,
     line: Vec<u8>,
 }
 
-impl Shown {
-    fn add(&mut self, data: &[u8]) -> anyhow::Result<()> {
+impl Lines {
+    /// Of a task as `batch` shows it; behind its index if there are several.
+    pub fn new(several: bool, task: &Value, stream: &str) -> Lines {
+        Lines {
+            prefix: several.then(|| format!("[{}] ", task["index"].as_u64().unwrap_or(0))),
+            error: stream == "stderr",
+            line: Vec::new(),
+        }
+    }
+
+    /// Shows what is whole.
+    pub fn add(&mut self, data: &[u8]) -> anyhow::Result<()> {
         let Some(prefix) = &self.prefix else {
             return write(self.error, data);
         };
@@ -133,7 +136,7 @@ impl Shown {
     }
 
     /// The last line may lack its end.
-    fn end(&mut self) -> anyhow::Result<()> {
+    pub fn end(&mut self) -> anyhow::Result<()> {
         if let (Some(prefix), false) = (&self.prefix, self.line.is_empty()) {
             let mut out = prefix.as_bytes().to_vec();
             out.append(&mut self.line);

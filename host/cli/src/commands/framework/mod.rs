@@ -1,12 +1,13 @@
 //! `mezzo framework`.
 
+mod show;
+
 use super::values::{entries, text};
 use crate::cli::Shown;
 use crate::client::{Client, refused};
 use crate::output::{self, line};
 use crate::query::{encode, with};
-use crate::table::Table;
-use crate::units::pair;
+use crate::units::{pair, whole};
 use anyhow::{Context, anyhow, bail};
 use hyper::Method;
 use hyper::body::Bytes;
@@ -29,6 +30,8 @@ pub enum Framework {
         role: Option<String>,
         #[command(flatten)]
         settings: Settings,
+        #[command(flatten)]
+        shown: Shown,
     },
     /// List the frameworks
     Ls {
@@ -50,6 +53,8 @@ pub enum Framework {
         component: Option<String>,
         #[command(flatten)]
         settings: Settings,
+        #[command(flatten)]
+        shown: Shown,
     },
     /// Drop its instance and start another
     Restart {
@@ -80,7 +85,7 @@ pub enum Framework {
         #[arg(long, short = 'f')]
         follow: bool,
         /// Only so many lines from the end
-        #[arg(long, default_value_t = 1000)]
+        #[arg(long, default_value_t = 1000, value_parser = whole::<u32>)]
         tail: u32,
         #[command(flatten)]
         shown: Shown,
@@ -139,6 +144,7 @@ impl Framework {
                 name,
                 role,
                 settings,
+                shown,
             } => {
                 let component = what.last().cloned().unwrap_or_default();
                 let (bytes, file_name) = read(&component)?;
@@ -158,29 +164,32 @@ impl Framework {
                 let made = upload(&client, Method::POST, &path, bytes)
                     .await
                     .with_context(|| format!("install {component}"))?;
-                line(&format!(
+                let said = format!(
                     "framework {name} is installed ({})",
                     text(&made["component"])
-                ))?;
+                );
+                told(shown, &made, &said)?;
             }
             Framework::Ls { shown } => {
                 let all = client.list("/api/v1/frameworks", "frameworks").await?;
                 if shown.json() {
                     output::json(&all)?;
                 } else {
-                    table(&all).print()?;
+                    show::list(&all)?;
                 }
             }
             Framework::Inspect { name, shown } => {
                 let framework = client.get(&path(&name)).await?;
-                // The whole of it either way: a framework has no short form.
-                let _ = shown;
-                output::json(&framework)?;
+                match shown.json() {
+                    true => output::json(&framework)?,
+                    false => show::one(&framework)?,
+                }
             }
             Framework::Upgrade {
                 name,
                 component,
                 settings,
+                shown,
             } => match component {
                 Some(component) => {
                     let (bytes, _) = read(&component)?;
@@ -188,10 +197,11 @@ impl Framework {
                     let made = upload(&client, Method::PUT, &path, bytes)
                         .await
                         .with_context(|| format!("upgrade {name}"))?;
-                    line(&format!(
+                    let said = format!(
                         "framework {name} is upgraded ({})",
                         text(&made["component"])
-                    ))?;
+                    );
+                    told(shown, &made, &said)?;
                 }
                 None => {
                     let mut body = Map::new();
@@ -205,10 +215,10 @@ impl Framework {
                     if body.is_empty() {
                         bail!("nothing to change: give a component, --options or --limit");
                     }
-                    client
+                    let made = client
                         .json(Method::PATCH, &path(&name), Some(&Value::Object(body)))
                         .await?;
-                    line(&format!("framework {name} is changed"))?;
+                    told(shown, &made, &format!("framework {name} is changed"))?;
                 }
             },
             Framework::Restart { name } => {
@@ -274,6 +284,14 @@ impl Framework {
     }
 }
 
+/// What was made, or in words that it was.
+fn told(shown: Shown, made: &Value, said: &str) -> anyhow::Result<()> {
+    match shown.json() {
+        true => output::json(made),
+        false => line(said),
+    }
+}
+
 fn log_line(entry: &Value) -> anyhow::Result<()> {
     line(&format!(
         "{:<5} {}",
@@ -310,24 +328,4 @@ fn read(component: &str) -> anyhow::Result<(Vec<u8>, String)> {
     let stem = std::path::Path::new(component).file_stem();
     let name = stem.and_then(|stem| stem.to_str()).unwrap_or(component);
     Ok((bytes, name.into()))
-}
-
-fn table(frameworks: &Value) -> Table {
-    let head = [
-        "name", "role", "state", "tasks", "demands", "faults", "turns",
-    ];
-    let mut table = Table::new(&head);
-    for framework in entries(frameworks, "frameworks") {
-        let demands = framework["demands"].as_array().map_or(0, Vec::len);
-        table.row([
-            text(&framework["name"]),
-            text(&framework["role"]),
-            text(&framework["state"]),
-            text(&framework["tasks"]),
-            demands.to_string(),
-            text(&framework["faults"]),
-            text(&framework["turns"]),
-        ]);
-    }
-    table
 }

@@ -1,8 +1,9 @@
-//! The watch of one job, from its submission to its end, over restarts of its framework and of the
+//! The watch of one job, from its submission or later to its end, over restarts of its framework and of the
 //! master.
 
 use crate::client::{Client, Events};
 use crate::patience::Patience;
+use crate::query::encode;
 use anyhow::anyhow;
 use hyper::Method;
 use hyper::body::Bytes;
@@ -41,6 +42,17 @@ impl Watch {
         })
     }
 
+    /// Of a job that was submitted before; it begins with what each of its tasks has come to.
+    pub fn of(client: Client, jobs: String, id: String) -> Watch {
+        Watch {
+            client,
+            jobs,
+            id,
+            events: None,
+            patience: Patience::default(),
+        }
+    }
+
     /// The job's id; empty until the first event has come.
     pub fn id(&self) -> &str {
         &self.id
@@ -48,7 +60,7 @@ impl Watch {
 
     /// The job's path.
     pub fn path(&self) -> String {
-        format!("{}/{}", self.jobs, self.id)
+        format!("{}/{}", self.jobs, encode(&self.id))
     }
 
     /// The next event. May be dropped while it waits without losing one. After a restart, what is told
@@ -86,7 +98,8 @@ impl Watch {
             };
             self.events = None;
             if self.id.is_empty() {
-                let unknown = "whether the job was taken is not known; `mezzo task ls -a` shows its tasks if it was";
+                let unknown =
+                    "whether the job was taken is not known; `mezzo job ls` shows it if it was";
                 return Err(cut.context(unknown));
             }
             self.patience.wait(cut, false).await?;

@@ -1,16 +1,28 @@
 //! The flags of `mezzo run`, and the job that they describe.
 
+use crate::cli::Shown;
 use crate::client::Client;
 use crate::commands::framework::upload;
-use crate::units::{self, pair};
+use crate::units::{self, pair, whole};
 use anyhow::Context;
 use hyper::Method;
 use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+/// What a condition can ask of an attribute.
+const TESTS: [&str; 7] = [
+    "equals", "differs", "matches", "at-least", "at-most", "present", "absent",
+];
+/// Those of them that need no value.
+const ALONE: [&str; 2] = ["present", "absent"];
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Each run is a job: `mezzo job ls` lists them, `mezzo job inspect|logs|wait|cancel JOB` looks at one,\n\
+shows its output, waits for its end, ends it.")]
 pub struct Run {
     /// How many tasks; each sees its own BATCH_INDEX, from 0
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = whole::<u32>)]
     pub count: u32,
     /// Processors for one task, such as 0.5
     #[arg(long, value_parser = units::cpus)]
@@ -21,17 +33,17 @@ pub struct Run {
     /// Disk for one task
     #[arg(long, value_parser = units::bytes)]
     disk: Option<u64>,
-    /// Print the job's id and do not wait
+    /// Print the job's id and do not wait; `mezzo job` looks at it, waits for it and ends it
     #[arg(long, short = 'd')]
     pub detach: bool,
     /// Stop the job if it has not ended by then, such as 5m
     #[arg(long, value_parser = units::millis)]
     timeout: Option<u64>,
     /// How often a task that fails is tried again
-    #[arg(long)]
+    #[arg(long, value_parser = whole::<u32>)]
     retries: Option<u32>,
     /// How many run at once
-    #[arg(long)]
+    #[arg(long, value_parser = whole::<u32>)]
     parallel: Option<u32>,
     /// A variable for the tasks: NAME=VALUE
     #[arg(long, short = 'e', value_parser = pair)]
@@ -48,6 +60,8 @@ pub struct Run {
     /// Run a WebAssembly component: a `.wasm` file, or the digest of one that was uploaded
     #[arg(long)]
     module: Option<String>,
+    #[command(flatten)]
+    pub shown: Shown,
     /// The program and its arguments; with --module, the component's arguments
     #[arg(
         trailing_var_arg = true,
@@ -55,6 +69,13 @@ pub struct Run {
         value_name = "PROGRAM"
     )]
     argv: Vec<String>,
+}
+
+impl Run {
+    /// How long the job may take.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.timeout.map(Duration::from_millis)
+    }
 }
 
 /// The job's description.
@@ -95,15 +116,23 @@ pub async fn spec(client: &Client, args: &Run) -> anyhow::Result<Value> {
 }
 
 fn condition(text: &str) -> Result<Value, String> {
+    let expected = "expected 'ATTRIBUTE TEST [VALUE]', such as 'rack equals r7'";
     let mut words = text.splitn(3, ' ');
-    match (words.next(), words.next(), words.next()) {
-        (Some(attribute), Some(test), value) if !attribute.is_empty() => {
-            let value = value.unwrap_or_default();
-            Ok(json!({ "attribute": attribute, "test": test, "value": value }))
-        }
-        _ => Err(format!(
-            "{text:?}: expected 'ATTRIBUTE TEST [VALUE]', such as 'rack equals r7'"
-        )),
+    let (attribute, test) = match (words.next(), words.next()) {
+        (Some(attribute), Some(test)) if !attribute.is_empty() => (attribute, test),
+        _ => return Err(format!("{text:?}: {expected}")),
+    };
+    let value = words.next().unwrap_or_default();
+    if !TESTS.contains(&test) {
+        return Err(format!(
+            "{test:?} is no test, expected one of {}; {expected}",
+            TESTS.join(", ")
+        ));
+    }
+    match (ALONE.contains(&test), value.is_empty()) {
+        (true, false) => Err(format!("{test} takes no value, not {value:?}")),
+        (false, true) => Err(format!("{test} needs a value; {expected}")),
+        _ => Ok(json!({ "attribute": attribute, "test": test, "value": value })),
     }
 }
 
@@ -116,4 +145,24 @@ async fn digest(client: &Client, module: &str) -> anyhow::Result<String> {
         .await
         .with_context(|| format!("upload {module}"))?;
     Ok(made["digest"].as_str().unwrap_or_default().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_condition_is_checked_before_it_is_sent() {
+        assert!(condition("rack equals r7 b").is_ok_and(|c| c["value"] == "r7 b"));
+        assert!(condition("gpu present").is_ok());
+        for (text, word) in [
+            ("rack", "ATTRIBUTE"),
+            ("rack is r7", "at-least"),
+            ("rack equals", "needs a value"),
+            ("rack absent r7", "takes no value"),
+        ] {
+            let error = condition(text).unwrap_err();
+            assert!(error.contains(word), "{error}");
+        }
+    }
 }
