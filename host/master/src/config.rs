@@ -48,6 +48,8 @@ pub struct Limits {
     pub ended_kept_max: usize,
     /// Log lines that are kept of each framework.
     pub log_lines_max: usize,
+    /// The texts of the log lines that are kept of each framework, in bytes.
+    pub log_bytes_max: usize,
     /// What one response stream may have waiting for its client, in bytes; then it is cut.
     pub stream_bytes_max: usize,
     /// Answers that are kept for their `Idempotency-Key`.
@@ -75,6 +77,7 @@ impl Default for Limits {
             events_kept_max: 20_000,
             ended_kept_max: 10_000,
             log_lines_max: 5_000,
+            log_bytes_max: 4 << 20,
             stream_bytes_max: 16 << 20,
             idempotency_kept_max: 1_000,
             agent_silent_ms: 75_000,

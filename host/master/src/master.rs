@@ -97,7 +97,10 @@ impl Master {
             EmbeddedLimits::default(),
         )?);
         let agent_token = tokens::read_or_make(&config.data, tokens::AGENT_FILE)?;
-        let logs = Arc::new(FrameworkLogs::new(config.limits.log_lines_max));
+        let logs = Arc::new(FrameworkLogs::new(
+            config.limits.log_lines_max,
+            config.limits.log_bytes_max,
+        ));
         let sandbox = Arc::new(open_sandbox(
             &config,
             parts.compile.clone(),
