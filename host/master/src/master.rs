@@ -1,13 +1,14 @@
 //! The master as a whole: opens what it keeps, leads, serves, and leads again when a leadership is
 //! lost.
 
+use crate::accept::Door;
 use crate::components::Components;
 use crate::config::Config;
 use crate::error::{Error, io};
 use crate::lead::{self, Lead, Threads};
 use crate::logs::FrameworkLogs;
 use crate::mailbox::Ending;
-use crate::{bundled, server, tokens};
+use crate::{bundled, descriptors, server, tokens};
 use mezzo_core::{Answer, Request};
 use mezzo_registry::{Embedded, EmbeddedLimits, FileBlobs, Registry};
 use mezzo_wasm::{CompileCommand, Sandbox, SandboxConfig, SandboxLimits};
@@ -92,6 +93,7 @@ impl Master {
     pub async fn start(config: Config, parts: Parts) -> Result<Master, Error> {
         config.check()?;
         make_folder(&config)?;
+        let places = descriptors::places(&config.limits);
         let registry: Box<dyn Registry> = Box::new(Embedded::open(
             &config.data.join("registry"),
             EmbeddedLimits::default(),
@@ -137,10 +139,14 @@ impl Master {
                 .map_err(io("start the leader's thread"))?
         };
         let served = vec![
-            tokio::spawn(server::http(Arc::clone(&shared), listener, stopped.clone())),
+            tokio::spawn(server::http(
+                Arc::clone(&shared),
+                Door::new(listener, places.http),
+                stopped.clone(),
+            )),
             tokio::spawn(server::agents(
                 Arc::clone(&shared),
-                agents_listener,
+                Door::new(agents_listener, places.agents),
                 stopped,
             )),
         ];

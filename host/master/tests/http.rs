@@ -2,10 +2,14 @@
 
 #[path = "http/agent.rs"]
 mod agent;
+#[path = "http/agents_port.rs"]
+mod agents_port;
 #[path = "http/outputs.rs"]
 mod outputs;
 #[path = "http/support.rs"]
 mod support;
+#[path = "http/unread.rs"]
+mod unread;
 
 use mezzo_test_guests::{COUNTER, EVIL, HELLO, HOSTILE, core_module};
 use serde_json::json;
