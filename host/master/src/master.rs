@@ -10,7 +10,7 @@ use crate::logs::FrameworkLogs;
 use crate::mailbox::Ending;
 use crate::{bundled, descriptors, server, tokens};
 use mezzo_core::{Answer, Request};
-use mezzo_registry::{Embedded, EmbeddedLimits, FileBlobs, Registry};
+use mezzo_registry::{Embedded, EmbeddedLimits, Registry};
 use mezzo_wasm::{CompileCommand, Sandbox, SandboxConfig, SandboxLimits};
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
@@ -108,7 +108,7 @@ impl Master {
             parts.compile.clone(),
             Arc::clone(&logs),
         )?);
-        let blobs = FileBlobs::open(&config.data.join("components"))?;
+        let components = Components::open(&config.data.join("components"), &config.limits)?;
         let listener = listen("listen", config.listen).await?;
         let agents_listener = listen("agents_listen", config.agents_listen).await?;
         let address = listener.local_addr().map_err(io("read the own address"))?;
@@ -118,10 +118,7 @@ impl Master {
         let shared = Arc::new(Shared {
             started: crate::driver::now(),
             agent_token_sha256: tokens::sha256_hex(agent_token.as_bytes()),
-            components: Arc::new(Components::new(
-                blobs,
-                config.limits.component_bytes_max as u64,
-            )),
+            components: Arc::new(components),
             logs,
             api: crate::api::State::new(&config.limits),
             lead: RwLock::default(),
@@ -254,6 +251,7 @@ fn open_sandbox(
     let limits = SandboxLimits {
         component_bytes_max: config.limits.component_bytes_max,
         compile_memory_bytes: config.limits.compile_memory_bytes,
+        compiles_waiting_max: config.limits.compiles_waiting_max,
         ..SandboxLimits::default()
     };
     Ok(Sandbox::open(SandboxConfig {

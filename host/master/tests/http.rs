@@ -4,8 +4,14 @@
 mod agent;
 #[path = "http/agents_port.rs"]
 mod agents_port;
+#[path = "http/bodies.rs"]
+mod bodies;
+#[path = "http/compiles.rs"]
+mod compiles;
 #[path = "http/outputs.rs"]
 mod outputs;
+#[path = "http/stored.rs"]
+mod stored;
 #[path = "http/support.rs"]
 mod support;
 #[path = "http/unread.rs"]
@@ -122,6 +128,15 @@ async fn what_is_wrong_is_refused_by_name_and_leaves_nothing() {
         ("PUT", "/api/v1/roles/r", b"{\"weight\":", 400, "malformed"),
         ("PUT", "/api/v1/roles/r", b"{\"weight\":-2}", 400, "invalid"),
         ("PUT", "/api/v1/roles/r", b"{\"wait\":2}", 400, "invalid"),
+        ("PUT", "/api/v1/roles/r", b"[2]", 400, "invalid"),
+        ("PUT", "/api/v1/roles/r", b"3", 400, "invalid"),
+        (
+            "PATCH",
+            "/api/v1/frameworks/r",
+            b"[{\"a\":1}]",
+            400,
+            "invalid",
+        ),
         ("PUT", "/api/v1/roles/r", &[b' '; 2 << 20], 413, "too-large"),
         (
             "POST",
