@@ -343,7 +343,8 @@ fn cluster_name() -> Result<String, Error> {
     Ok(tokens::generate()?.chars().take(16).collect())
 }
 
-/// The first token, if nobody has one.
+/// The first token, if nobody has one. It is always a new one: what stands in the file may have been
+/// taken away from somebody.
 async fn first_principal(shared: &Shared) -> Result<(), Error> {
     let Ok(lead) = shared.lead() else {
         return Ok(());
@@ -351,7 +352,7 @@ async fn first_principal(shared: &Shared) -> Result<(), Error> {
     if !lead.view.read().state.principals.is_empty() {
         return Ok(());
     }
-    let token = tokens::read_or_make(&shared.config.data, tokens::ADMIN_FILE)?;
+    let token = tokens::make(&shared.config.data, tokens::ADMIN_FILE)?;
     let request = Request::SetPrincipal {
         name: tokens::ADMIN.into(),
         token_sha256: Some(tokens::sha256_hex(token.as_bytes())),

@@ -1,5 +1,7 @@
 //! A real master on real sockets, asked over HTTP.
 
+#[path = "http/access.rs"]
+mod access;
 #[path = "http/agent.rs"]
 mod agent;
 #[path = "http/agents_port.rs"]

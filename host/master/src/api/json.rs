@@ -64,7 +64,8 @@ pub async fn no_query_where_none_is_read(
     let checked = route.is_some_and(|route| {
         let kill =
             method == axum::http::Method::DELETE && route == "/api/v1/tasks/{framework}/{task}";
-        route.starts_with("/api/") && !READ.contains(&route) && !kill
+        let forced = method == axum::http::Method::DELETE && route == "/api/v1/principals/{name}";
+        route.starts_with("/api/") && !READ.contains(&route) && !kill && !forced
     });
     let first = request
         .uri()
