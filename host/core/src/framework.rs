@@ -271,6 +271,14 @@ impl Cluster {
         let Some(framework) = self.named(id, name) else {
             return;
         };
+        let known = self.state.frameworks.get(&framework);
+        if known.is_some_and(|known| known.record.quarantined) {
+            // It has no turns: nothing would start, and an answer of success would hide that.
+            let message = format!(
+                "framework {name} is quarantined and is not started; `mezzo framework resume {name}` ends that, `mezzo framework inspect {name}` says why"
+            );
+            return self.refuse(id, RefusedKind::Conflict, message);
+        }
         if let Some(host) = self.hosts.get_mut(&framework) {
             host.restart = true;
             host.restart_at = self.now;

@@ -4,6 +4,7 @@
 //! goes through `sessions.rs`.
 
 use crate::lead::Lead;
+use crate::link::Known;
 use crate::master::Shared;
 use crate::tokens::sha256_hex;
 use mezzo_core::Event;
@@ -66,6 +67,7 @@ impl Agents for Service {
             .0
             .lead()
             .map_err(|why| Status::unavailable(why.to_string()))?;
+        let known = known(&request);
         let mut from_agent = request.into_inner();
         let (to, messages) = mpsc::unbounded_channel();
         let waiting = Arc::new(AtomicUsize::new(0));
@@ -79,7 +81,10 @@ impl Agents for Service {
             let refused = match from_agent.message().await {
                 Ok(Some(FromAgent {
                     message: Some(Message::Hello(hello)),
-                })) => serve(&lead, hello, &mut from_agent, &to, waiting).await,
+                })) => match open(&lead, hello, &to, waiting, &known).await {
+                    Ok(session) => serve(&lead, session, &mut from_agent).await,
+                    Err(refused) => Err(refused),
+                },
                 Ok(Some(_)) => Err(Status::invalid_argument(
                     "an agent's first message is Hello",
                 )),
@@ -98,6 +103,7 @@ impl Agents for Service {
         request: Request<FetchRequest>,
     ) -> Result<Response<Self::FetchStream>, Status> {
         self.authenticate(&request)?;
+        known(&request).set();
         let digest: Digest = request
             .into_inner()
             .digest
@@ -128,14 +134,19 @@ impl Agents for Service {
     }
 }
 
-/// Serves one session from its Hello to its end.
-async fn serve(
+/// Where it is noted that an agent is at the other end of this request's connection.
+fn known<T>(request: &Request<T>) -> Known {
+    request.extensions().get().cloned().unwrap_or_default()
+}
+
+/// Opens a session if its Hello is acceptable.
+async fn open(
     lead: &Lead,
     hello: Hello,
-    from_agent: &mut Streaming<FromAgent>,
     to: &crate::sessions::ToAgent,
     waiting: Arc<AtomicUsize>,
-) -> Result<(), Status> {
+    known: &Known,
+) -> Result<SessionId, Status> {
     check_hello(lead, &hello)?;
     let malformed = |e: mezzo_proto::Malformed| Status::invalid_argument(e.to_string());
     let facts = decode_facts(&hello.facts).map_err(malformed)?;
@@ -155,12 +166,23 @@ async fn serve(
         .sessions
         .open(to.clone(), waiting)
         .ok_or_else(|| Status::unavailable("this master's leadership is over; try again"))?;
+    // Before the core has room for it, which may take a while.
+    known.set();
     let connected = Event::AgentConnected {
         session,
         facts,
         runs,
     };
     lead.mailbox.post_when_room(connected).await;
+    Ok(session)
+}
+
+/// Serves a session to its end.
+async fn serve(
+    lead: &Lead,
+    session: SessionId,
+    from_agent: &mut Streaming<FromAgent>,
+) -> Result<(), Status> {
     let result = receive(lead, session, from_agent).await;
     lead.sessions.close(session);
     lead.mailbox.post(Event::AgentDisconnected(session));

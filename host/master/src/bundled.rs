@@ -20,8 +20,8 @@ pub async fn install(
     if lead.view.read().state.framework_named(name).is_some() {
         return Ok(());
     }
-    let (components, sandbox) = (Arc::clone(&shared.components), Arc::clone(&lead.sandbox));
-    let held = tokio::task::spawn_blocking(move || components.take_framework(&sandbox, component))
+    let (components, leading) = (Arc::clone(&shared.components), Arc::clone(&lead));
+    let held = tokio::task::spawn_blocking(move || components.take_framework(&leading, component))
         .await
         .map_err(|e| failed(e.to_string()))?
         .map_err(|e| failed(e.to_string()))?;

@@ -30,10 +30,23 @@ pub struct Config {
 pub struct Limits {
     /// HTTP connections at a time.
     pub connections_max: usize,
+    /// Agents' connections at a time.
+    pub agents_connections_max: usize,
+    /// How long a connection on the agents' port may take until an agent's Hello was accepted on it,
+    /// in milliseconds; then it is closed.
+    pub hello_timeout_ms: u64,
     /// The head of one request (its line and headers), in bytes.
     pub head_bytes_max: usize,
     /// A JSON body, in bytes.
     pub json_bytes_max: usize,
+    /// How long each next 64 KiB of a body, or its end, may take, in milliseconds.
+    pub body_timeout_ms: u64,
+    /// What all bodies that are in memory may have together beyond the first 64 KiB of each, in
+    /// bytes.
+    pub bodies_bytes_max: usize,
+    /// How long a client may read nothing of an answer that waits for it, in milliseconds; then its
+    /// connection is closed.
+    pub write_timeout_ms: u64,
     /// How long a request waits for its answer, in milliseconds.
     pub request_timeout_ms: u64,
     /// Events that wait for the core; then clients and agents wait.
@@ -48,6 +61,8 @@ pub struct Limits {
     pub ended_kept_max: usize,
     /// Log lines that are kept of each framework.
     pub log_lines_max: usize,
+    /// The texts of the log lines that are kept of each framework, in bytes.
+    pub log_bytes_max: usize,
     /// What one response stream may have waiting for its client, in bytes; then it is cut.
     pub stream_bytes_max: usize,
     /// Answers that are kept for their `Idempotency-Key`.
@@ -58,6 +73,10 @@ pub struct Limits {
     pub output_timeout_ms: u64,
     /// A component, in bytes.
     pub component_bytes_max: usize,
+    /// All stored components, in bytes; those that nothing uses go, oldest first.
+    pub components_bytes_max: u64,
+    /// Components that may wait for the compiler while it is at another.
+    pub compiles_waiting_max: usize,
     /// Address space of the compiler's process, in bytes.
     pub compile_memory_bytes: u64,
 }
@@ -66,8 +85,13 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             connections_max: 1_000,
+            agents_connections_max: 10_000,
+            hello_timeout_ms: 10_000,
             head_bytes_max: 64 << 10,
             json_bytes_max: 1 << 20,
+            body_timeout_ms: 60_000,
+            bodies_bytes_max: 256 << 20,
+            write_timeout_ms: 30_000,
             request_timeout_ms: 60_000,
             events_waiting_max: 100_000,
             commits_waiting_bytes_max: 64 << 20,
@@ -75,11 +99,14 @@ impl Default for Limits {
             events_kept_max: 20_000,
             ended_kept_max: 10_000,
             log_lines_max: 5_000,
+            log_bytes_max: 4 << 20,
             stream_bytes_max: 16 << 20,
             idempotency_kept_max: 1_000,
             agent_silent_ms: 75_000,
             output_timeout_ms: 10_000,
             component_bytes_max: 64 << 20,
+            components_bytes_max: 4 << 30,
+            compiles_waiting_max: 16,
             compile_memory_bytes: 2 << 30,
         }
     }
@@ -130,15 +157,44 @@ impl Config {
             return wrong("workers", format!("from 1 to 256, not {}", self.workers));
         }
         let limits = &self.limits;
+        // What waits for no time at all would never be served; what does not hold one thing of the
+        // largest kind would refuse it with the name of another limit.
+        let component = limits.component_bytes_max as u64;
         let least = [
-            ("limits.connections_max", limits.connections_max, 1),
-            ("limits.head_bytes_max", limits.head_bytes_max, 8 << 10),
-            ("limits.json_bytes_max", limits.json_bytes_max, 1 << 10),
-            ("limits.events_waiting_max", limits.events_waiting_max, 1),
+            ("limits.connections_max", limits.connections_max as u64, 1),
             (
-                "limits.component_bytes_max",
-                limits.component_bytes_max,
+                "limits.agents_connections_max",
+                limits.agents_connections_max as u64,
+                1,
+            ),
+            ("limits.hello_timeout_ms", limits.hello_timeout_ms, 1),
+            ("limits.write_timeout_ms", limits.write_timeout_ms, 1),
+            ("limits.body_timeout_ms", limits.body_timeout_ms, 1),
+            (
+                "limits.head_bytes_max",
+                limits.head_bytes_max as u64,
+                8 << 10,
+            ),
+            (
+                "limits.json_bytes_max",
+                limits.json_bytes_max as u64,
                 1 << 10,
+            ),
+            (
+                "limits.events_waiting_max",
+                limits.events_waiting_max as u64,
+                1,
+            ),
+            ("limits.component_bytes_max", component, 1 << 10),
+            (
+                "limits.bodies_bytes_max",
+                limits.bodies_bytes_max as u64,
+                component.max(limits.json_bytes_max as u64),
+            ),
+            (
+                "limits.components_bytes_max",
+                limits.components_bytes_max,
+                component,
             ),
         ];
         if let Some((field, value, least)) =

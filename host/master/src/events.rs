@@ -230,10 +230,15 @@ impl Events {
     /// An empty ring behind this batch.
     #[must_use]
     pub fn new(kept_max: usize, behind: BatchId) -> Events {
+        let lost = match behind {
+            // Nothing has happened yet, and so nothing is missing.
+            BatchId(0) => Position(behind, 0),
+            _ => Position(behind, u32::MAX),
+        };
         Events {
             ring: Mutex::new(Ring {
                 events: VecDeque::new(),
-                lost: Position(behind, u32::MAX),
+                lost,
             }),
             kept_max,
             newest: watch::Sender::new(behind),

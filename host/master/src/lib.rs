@@ -7,6 +7,7 @@
 //! |---|---|
 //! | every setting and limit | `config.rs` |
 //! | start, stop, leading again | `master.rs` |
+//! | connections, and when they are cut | `server.rs`, `accept.rs`, `descriptors.rs`, `steady.rs`, `link.rs` |
 //! | one leadership and its threads | `lead.rs` |
 //! | the loop around the core | `driver.rs`, `mailbox.rs` |
 //! | commits, and a full disk | `committer.rs`, `keys.rs` |
@@ -18,23 +19,27 @@
 //! | the HTTP API | `api/` |
 #![deny(missing_docs)]
 
+mod accept;
 mod agents;
 mod api;
 mod bundled;
 mod committer;
 mod components;
 mod config;
+mod descriptors;
 mod driver;
 mod error;
 mod events;
 mod keys;
 mod lead;
+mod link;
 mod logs;
 mod mailbox;
 mod master;
 mod pending;
 mod server;
 mod sessions;
+mod steady;
 mod tokens;
 mod view;
 

@@ -25,6 +25,7 @@ pub struct Line {
 #[derive(Debug)]
 pub struct FrameworkLogs {
     lines_max: usize,
+    bytes_max: usize,
     inner: Mutex<HashMap<FrameworkId, Log>>,
     written: watch::Sender<u64>,
 }
@@ -33,14 +34,17 @@ pub struct FrameworkLogs {
 struct Log {
     last: u64,
     lines: VecDeque<Line>,
+    /// Of their texts.
+    bytes: usize,
 }
 
 impl FrameworkLogs {
-    /// Keeps at most so many lines of each framework.
+    /// Keeps at most so many lines, and so many bytes of text, of each framework.
     #[must_use]
-    pub fn new(lines_max: usize) -> FrameworkLogs {
+    pub fn new(lines_max: usize, bytes_max: usize) -> FrameworkLogs {
         FrameworkLogs {
             lines_max,
+            bytes_max,
             inner: Mutex::default(),
             written: watch::Sender::new(0),
         }
@@ -94,16 +98,45 @@ impl LogSink for FrameworkLogs {
         let log = inner.entry(framework).or_default();
         log.last += 1;
         let number = log.last;
+        log.bytes += text.len();
         log.lines.push_back(Line {
             number,
             at_ms: now(),
             level,
             text: text.to_string(),
         });
-        while log.lines.len() > self.lines_max {
-            log.lines.pop_front();
+        while (log.lines.len() > self.lines_max || log.bytes > self.bytes_max)
+            && let Some(oldest) = log.lines.pop_front()
+        {
+            log.bytes -= oldest.text.len();
         }
         drop(inner);
         self.written.send_modify(|n| *n += 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_lines_stay_within_both_limits() {
+        let logs = FrameworkLogs::new(3, 10);
+        let id = FrameworkId(1);
+        let texts = || -> Vec<String> {
+            let lines = logs.tail(id, 100).into_iter();
+            lines.map(|line| line.text).collect()
+        };
+        for text in ["a", "b", "c", "d"] {
+            logs.line(id, Level::Info, text);
+        }
+        assert_eq!(texts(), ["b", "c", "d"]);
+        logs.line(id, Level::Info, "123456789");
+        assert_eq!(texts(), ["d", "123456789"]);
+        logs.line(id, Level::Info, "12345678901");
+        assert!(texts().is_empty(), "a line beyond the limit is not kept");
+        logs.line(id, Level::Info, "e");
+        assert_eq!(texts(), ["e"]);
+        assert_eq!(logs.after(id, 5).len(), 1, "numbers go on");
     }
 }

@@ -1,15 +1,16 @@
 //! The master as a whole: opens what it keeps, leads, serves, and leads again when a leadership is
 //! lost.
 
+use crate::accept::Door;
 use crate::components::Components;
 use crate::config::Config;
 use crate::error::{Error, io};
 use crate::lead::{self, Lead, Threads};
 use crate::logs::FrameworkLogs;
 use crate::mailbox::Ending;
-use crate::{bundled, server, tokens};
+use crate::{bundled, descriptors, server, tokens};
 use mezzo_core::{Answer, Request};
-use mezzo_registry::{Embedded, EmbeddedLimits, FileBlobs, Registry};
+use mezzo_registry::{Embedded, EmbeddedLimits, Registry};
 use mezzo_wasm::{CompileCommand, Sandbox, SandboxConfig, SandboxLimits};
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
@@ -92,18 +93,22 @@ impl Master {
     pub async fn start(config: Config, parts: Parts) -> Result<Master, Error> {
         config.check()?;
         make_folder(&config)?;
+        let places = descriptors::places(&config.limits);
         let registry: Box<dyn Registry> = Box::new(Embedded::open(
             &config.data.join("registry"),
             EmbeddedLimits::default(),
         )?);
         let agent_token = tokens::read_or_make(&config.data, tokens::AGENT_FILE)?;
-        let logs = Arc::new(FrameworkLogs::new(config.limits.log_lines_max));
+        let logs = Arc::new(FrameworkLogs::new(
+            config.limits.log_lines_max,
+            config.limits.log_bytes_max,
+        ));
         let sandbox = Arc::new(open_sandbox(
             &config,
             parts.compile.clone(),
             Arc::clone(&logs),
         )?);
-        let blobs = FileBlobs::open(&config.data.join("components"))?;
+        let components = Components::open(&config.data.join("components"), &config.limits)?;
         let listener = listen("listen", config.listen).await?;
         let agents_listener = listen("agents_listen", config.agents_listen).await?;
         let address = listener.local_addr().map_err(io("read the own address"))?;
@@ -113,10 +118,7 @@ impl Master {
         let shared = Arc::new(Shared {
             started: crate::driver::now(),
             agent_token_sha256: tokens::sha256_hex(agent_token.as_bytes()),
-            components: Arc::new(Components::new(
-                blobs,
-                config.limits.component_bytes_max as u64,
-            )),
+            components: Arc::new(components),
             logs,
             api: crate::api::State::new(&config.limits),
             lead: RwLock::default(),
@@ -134,10 +136,14 @@ impl Master {
                 .map_err(io("start the leader's thread"))?
         };
         let served = vec![
-            tokio::spawn(server::http(Arc::clone(&shared), listener, stopped.clone())),
+            tokio::spawn(server::http(
+                Arc::clone(&shared),
+                Door::new(listener, places.http),
+                stopped.clone(),
+            )),
             tokio::spawn(server::agents(
                 Arc::clone(&shared),
-                agents_listener,
+                Door::new(agents_listener, places.agents),
                 stopped,
             )),
         ];
@@ -245,6 +251,7 @@ fn open_sandbox(
     let limits = SandboxLimits {
         component_bytes_max: config.limits.component_bytes_max,
         compile_memory_bytes: config.limits.compile_memory_bytes,
+        compiles_waiting_max: config.limits.compiles_waiting_max,
         ..SandboxLimits::default()
     };
     Ok(Sandbox::open(SandboxConfig {
@@ -336,7 +343,8 @@ fn cluster_name() -> Result<String, Error> {
     Ok(tokens::generate()?.chars().take(16).collect())
 }
 
-/// The first token, if nobody has one.
+/// The first token, if nobody has one. It is always a new one: what stands in the file may have been
+/// taken away from somebody.
 async fn first_principal(shared: &Shared) -> Result<(), Error> {
     let Ok(lead) = shared.lead() else {
         return Ok(());
@@ -344,7 +352,7 @@ async fn first_principal(shared: &Shared) -> Result<(), Error> {
     if !lead.view.read().state.principals.is_empty() {
         return Ok(());
     }
-    let token = tokens::read_or_make(&shared.config.data, tokens::ADMIN_FILE)?;
+    let token = tokens::make(&shared.config.data, tokens::ADMIN_FILE)?;
     let request = Request::SetPrincipal {
         name: tokens::ADMIN.into(),
         token_sha256: Some(tokens::sha256_hex(token.as_bytes())),

@@ -1,16 +1,17 @@
 //! Listens: HTTP for people and programs, gRPC for agents.
 
+use crate::accept::Door;
 use crate::agents::Service;
 use crate::api;
+use crate::link::Link;
 use crate::master::Shared;
+use crate::steady::Steady;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
-use tokio_stream::StreamExt;
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio::sync::watch;
 
 /// How long a client may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -18,33 +19,21 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
 /// Serves HTTP until it is stopped.
-pub async fn http(shared: Arc<Shared>, listener: TcpListener, mut stopped: watch::Receiver<bool>) {
+pub async fn http(shared: Arc<Shared>, door: Door, mut stopped: watch::Receiver<bool>) {
     let limits = shared.config.limits.clone();
-    let room = Arc::new(Semaphore::new(limits.connections_max));
+    let write_timeout = Duration::from_millis(limits.write_timeout_ms);
     let router = api::router(Arc::clone(&shared));
     loop {
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
-            return;
-        };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let (stream, place) = tokio::select! {
+            accepted = door.next() => accepted,
             _ = stopped.wait_for(|stopped| *stopped) => return,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                // Too many files: others must end first.
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            }
-        };
-        let _ = stream.set_nodelay(true);
+        let stream = Steady::new(stream, write_timeout);
         let service = TowerToHyperService::new(router.clone());
         let mut stopped = stopped.clone();
         let counted = api::State::connected(&shared);
         tokio::spawn(async move {
-            let _held = (permit, counted);
+            let _held = (place, counted);
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIMEOUT)
@@ -61,11 +50,8 @@ pub async fn http(shared: Arc<Shared>, listener: TcpListener, mut stopped: watch
 }
 
 /// Serves agents until it is stopped.
-pub async fn agents(
-    shared: Arc<Shared>,
-    listener: TcpListener,
-    mut stopped: watch::Receiver<bool>,
-) {
+pub async fn agents(shared: Arc<Shared>, door: Door, mut stopped: watch::Receiver<bool>) {
+    let patience = Duration::from_millis(shared.config.limits.hello_timeout_ms);
     let server = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
@@ -73,11 +59,10 @@ pub async fn agents(
     let stop = async move {
         let _ = stopped.wait_for(|stopped| *stopped).await;
     };
-    // Small messages one by one: without this each may wait 40 ms for the agent's acknowledgement.
-    let incoming = TcpListenerStream::new(listener).map(|accepted| {
-        let stream = accepted?;
-        stream.set_nodelay(true)?;
-        Ok::<_, std::io::Error>(stream)
+    let incoming = futures_util::stream::unfold(door, move |door| async move {
+        let (stream, place) = door.next().await;
+        let link = Link::new(stream, place, patience);
+        Some((Ok::<_, Infallible>(link), door))
     });
     if let Err(error) = server.serve_with_incoming_shutdown(incoming, stop).await {
         tracing::error!(%error, "agents are no longer served");

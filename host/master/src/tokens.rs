@@ -47,6 +47,16 @@ pub fn read_or_make(folder: &Path, file: &str) -> Result<String, Error> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(failed(error)),
     }
+    make(folder, file)
+}
+
+/// A new token in that file of the data folder, in place of what it had.
+pub fn make(folder: &Path, file: &str) -> Result<String, Error> {
+    let path = folder.join(file);
+    let failed = |source| Error::Io {
+        what: format!("the token in {}", path.display()),
+        source,
+    };
     let token = generate()?;
     let new = path.with_extension("new");
     let mut out = std::fs::OpenOptions::new()

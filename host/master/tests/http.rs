@@ -1,124 +1,28 @@
 //! A real master on real sockets, asked over HTTP.
 
-use mezzo_master::{Config, Master, Parts};
+#[path = "http/access.rs"]
+mod access;
+#[path = "http/agent.rs"]
+mod agent;
+#[path = "http/agents_port.rs"]
+mod agents_port;
+#[path = "http/bodies.rs"]
+mod bodies;
+#[path = "http/compiles.rs"]
+mod compiles;
+#[path = "http/outputs.rs"]
+mod outputs;
+#[path = "http/stored.rs"]
+mod stored;
+#[path = "http/support.rs"]
+mod support;
+#[path = "http/unread.rs"]
+mod unread;
+
 use mezzo_test_guests::{COUNTER, EVIL, HELLO, HOSTILE, core_module};
-use mezzo_wasm::CompileCommand;
-use serde_json::{Value, json};
-use std::net::SocketAddr;
-use std::path::Path;
+use serde_json::json;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
-
-struct Running {
-    address: SocketAddr,
-    token: String,
-    stop: oneshot::Sender<()>,
-    ended: JoinHandle<Result<(), mezzo_master::Error>>,
-}
-
-struct Answer {
-    status: u16,
-    head: String,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
-    }
-
-    fn words(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
-    }
-}
-
-impl Running {
-    async fn start(data: &Path) -> Running {
-        let mut config = Config::new(data.to_path_buf());
-        config.listen = "127.0.0.1:0".parse().expect("an address");
-        config.agents_listen = config.listen;
-        let compile = CompileCommand {
-            program: env!("CARGO_BIN_EXE_mezzo-compile-child").into(),
-            args: Vec::new(),
-        };
-        let parts = Parts {
-            compile,
-            bundled: Vec::new(),
-        };
-        let master = Master::start(config, parts).await.expect("a master");
-        let token = std::fs::read_to_string(data.join("admin.token")).expect("a token");
-        let address = master.address();
-        let (stop, stopped) = oneshot::channel();
-        let ended = tokio::spawn(master.run(async move {
-            let _ = stopped.await;
-        }));
-        Running {
-            address,
-            token: token.trim().to_string(),
-            stop,
-            ended,
-        }
-    }
-
-    async fn stop(self) {
-        let _ = self.stop.send(());
-        self.ended.await.expect("no panic").expect("a clean end");
-    }
-
-    async fn open(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> TcpStream {
-        let mut stream = TcpStream::connect(self.address).await.expect("connect");
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n",
-            body.len()
-        );
-        let _ = stream.write_all(head.as_bytes()).await;
-        let _ = stream.write_all(body).await;
-        stream
-    }
-
-    async fn raw(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> Answer {
-        let mut stream = self.open(method, path, headers, body).await;
-        let mut all = Vec::new();
-        let _ = stream.read_to_end(&mut all).await;
-        let at = all.windows(4).position(|w| w == b"\r\n\r\n").unwrap_or(0);
-        let head = String::from_utf8_lossy(&all[..at]).to_ascii_lowercase();
-        let status = head.split(' ').nth(1).and_then(|s| s.parse().ok());
-        Answer {
-            status: status.unwrap_or(0),
-            head,
-            body: all.split_off((at + 4).min(all.len())),
-        }
-    }
-
-    fn auth(&self) -> String {
-        format!("authorization: Bearer {}\r\n", self.token)
-    }
-
-    async fn ask(&self, method: &str, path: &str, body: &[u8]) -> Answer {
-        self.raw(method, path, &self.auth(), body).await
-    }
-
-    async fn get(&self, path: &str) -> Value {
-        let answer = self.ask("GET", path, b"").await;
-        assert_eq!(answer.status, 200, "{path}: {}", answer.words());
-        answer.json()
-    }
-
-    /// What an event stream brings until it holds `text`.
-    async fn read_until(stream: &mut TcpStream, text: &str) {
-        let mut seen = String::new();
-        let mut buffer = [0; 4096];
-        while !seen.contains(text) {
-            let read = tokio::time::timeout(Duration::from_secs(20), stream.read(&mut buffer));
-            let n = read.await.expect(text).expect("read");
-            assert!(n > 0, "ended before {text:?}: {seen}");
-            seen.push_str(&String::from_utf8_lossy(&buffer[..n]));
-        }
-    }
-}
+use support::Running;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn frameworks_come_serve_change_stay_over_a_restart_and_go() {
@@ -222,9 +126,19 @@ async fn what_is_wrong_is_refused_by_name_and_leaves_nothing() {
         ),
         ("GET", "/api/v1/agents/-1", b"", 400, "invalid"),
         ("GET", "/api/v1/events?after=x", b"", 400, "invalid"),
+        ("GET", "/api/v1/events?kind=task", b"", 400, "invalid"),
         ("PUT", "/api/v1/roles/r", b"{\"weight\":", 400, "malformed"),
         ("PUT", "/api/v1/roles/r", b"{\"weight\":-2}", 400, "invalid"),
         ("PUT", "/api/v1/roles/r", b"{\"wait\":2}", 400, "invalid"),
+        ("PUT", "/api/v1/roles/r", b"[2]", 400, "invalid"),
+        ("PUT", "/api/v1/roles/r", b"3", 400, "invalid"),
+        (
+            "PATCH",
+            "/api/v1/frameworks/r",
+            b"[{\"a\":1}]",
+            400,
+            "invalid",
+        ),
         ("PUT", "/api/v1/roles/r", &[b' '; 2 << 20], 413, "too-large"),
         (
             "POST",
@@ -318,5 +232,44 @@ async fn traps_of_the_web_api_have_a_number_and_close_it_at_the_limit() {
             .status,
         204
     );
+    master.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn filters_name_the_words_that_they_know_and_forget_what_was_removed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let master = Running::start(folder.path()).await;
+    let asleep = master.ask("GET", "/api/v1/tasks?state=asleep", b"").await;
+    let words = asleep.words();
+    assert!(
+        words.contains("running") && words.contains("\"field\":\"state\""),
+        "{words}"
+    );
+    for gone in ["framework=gone", "agent=77"] {
+        let tasks = master.get(&format!("/api/v1/tasks?{gone}")).await;
+        assert_eq!(tasks["tasks"], json!([]), "{gone}");
+    }
+    master.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_missing_before_the_first_event_of_a_cluster() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let master = Running::start(folder.path()).await;
+    let path = "/api/v1/events?after=0.0";
+    let mut events = master.open("GET", path, &master.auth(), b"").await;
+    let seen = Running::read_until(&mut events, "\"kind\":\"principal\"").await;
+    assert!(
+        seen.contains("event: leader") && !seen.contains("event: gap"),
+        "{seen}"
+    );
+    drop(events);
+    master.stop().await;
+
+    // The ring of another leadership begins later, and says so.
+    let master = Running::start(folder.path()).await;
+    let mut events = master.open("GET", path, &master.auth(), b"").await;
+    Running::read_until(&mut events, "event: gap").await;
+    drop(events);
     master.stop().await;
 }

@@ -39,6 +39,19 @@ pub fn inspect(bytes: &[u8], limits: &SandboxLimits) -> Result<Shape, Refused> {
     shape(&seen.exports)
 }
 
+/// Checks that these bytes are a whole and valid component, of whatever world: a module task's is
+/// compiled by its agent, which says what of it does not fit. Takes a moment for a large one.
+pub fn check_component(bytes: &[u8]) -> Result<(), Refused> {
+    check_head(bytes)?;
+    if Parser::is_core_wasm(bytes) {
+        return Err(Refused::CoreModule);
+    }
+    Validator::new_with_features(features())
+        .validate_all(bytes)
+        .map_err(invalid)?;
+    Ok(())
+}
+
 /// The features of WebAssembly that the engine has on. 64-bit memories, threads and component async
 /// are off.
 fn features() -> WasmFeatures {
@@ -244,6 +257,17 @@ mod tests {
         assert!(of(b"hello").contains("does not begin"));
         assert!(of(b"\0asm\x0d\0\x01\0\xff\xff").starts_with("the component is not valid"));
         assert!(text("(module)").contains("core module"));
+    }
+
+    #[test]
+    fn a_component_of_another_world_is_whole_all_the_same() {
+        let of = |bytes: &[u8]| check_component(bytes).map_err(|refused| refused.to_string());
+        let text = |wat: &str| wat::parse_str(wat).expect("the test's text is WebAssembly");
+        assert_eq!(of(&text("(component (import \"f\" (func)))")), Ok(()));
+        assert!(of(&text("(module)")).is_err_and(|e| e.contains("core module")));
+        let broken = of(b"\0asm\x0d\0\x01\0\xff\xff");
+        assert!(broken.is_err_and(|e| e.starts_with("the component is not valid")));
+        assert!(of(b"hello").is_err_and(|e| e.contains("does not begin")));
     }
 
     #[test]

@@ -36,6 +36,7 @@ mod wasi;
 mod workers;
 
 pub use compile::{CompileCommand, compile_child_main};
+pub use component::check_component;
 pub use limits::SandboxLimits;
 pub use logs::{Level, LogSink};
 pub use refused::Refused;

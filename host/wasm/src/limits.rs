@@ -30,6 +30,8 @@ pub struct SandboxLimits {
     pub function_bytes_max: u32,
     /// Core modules and components inside one component.
     pub nested_max: u32,
+    /// Components that may wait for the compiler while it is at another.
+    pub compiles_waiting_max: usize,
     /// Address space of the compiler, in bytes.
     pub compile_memory_bytes: u64,
     /// CPU time of the compiler, in seconds.
@@ -60,6 +62,7 @@ impl Default for SandboxLimits {
             functions_max: 100_000,
             function_bytes_max: 1 << 20,
             nested_max: 256,
+            compiles_waiting_max: 16,
             compile_memory_bytes: 2 << 30,
             compile_cpu_s: 120,
             compile_wall_ms: 240_000,

@@ -83,6 +83,16 @@ pub enum Refused {
         /// How it was noticed.
         words: String,
     },
+    /// Too many wait for the compiler; the component was not looked at any further.
+    #[error(
+        "the compiler is at work and {limit} = {max} components wait for it already: try again in a while"
+    )]
+    Busy {
+        /// The limit's name.
+        limit: &'static str,
+        /// The limit.
+        max: usize,
+    },
     /// It compiles, and fails while an instance is made.
     #[error("no instance of the component can be made: {0}")]
     Instantiate(String),

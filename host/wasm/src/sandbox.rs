@@ -20,6 +20,7 @@ use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use wasmtime::Engine;
@@ -93,6 +94,10 @@ pub struct Sandbox {
     logs: Mutex<HashMap<FrameworkId, FrameworkLog>>,
     /// One compiler at a time: each may use gigabytes.
     compiling: Mutex<()>,
+    /// How many wait for that, the one that compiles included.
+    to_compile: AtomicUsize,
+    /// Held while files of the cache come, go or are looked at; never while something is compiled.
+    shelf: Mutex<()>,
     runtime: Runtime,
 }
 
@@ -118,6 +123,15 @@ impl Drop for Runtime {
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
+    }
+}
+
+/// One of those that are counted.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -170,6 +184,8 @@ impl Sandbox {
             instances: Mutex::default(),
             logs: Mutex::default(),
             compiling: Mutex::new(()),
+            to_compile: AtomicUsize::new(0),
+            shelf: Mutex::new(()),
             runtime,
         })
     }
@@ -192,43 +208,87 @@ impl Sandbox {
             });
         }
         component::inspect(bytes, &self.limits)?;
+        // What needs no compiler does not wait for one: it may take minutes.
+        if let Some(prepared) = self.prepared_before(&digest)? {
+            return Ok(prepared);
+        }
+        let _counted = self.queue_to_compile()?;
         let _one_at_a_time = lock(&self.compiling);
-        if let Some(ready) = lock(&self.ready).get(&digest) {
-            return Ok(Prepared {
-                web: ready.has_web(),
-                compiled: false,
+        // Somebody who came before may have brought the same.
+        if let Some(prepared) = self.prepared_before(&digest)? {
+            return Ok(prepared);
+        }
+        let temporary = self.compile(bytes)?;
+        let _shelf = lock(&self.shelf);
+        let path = self.cache.adopt(&temporary, &digest).inspect_err(|_| {
+            self.cache.discard(&temporary);
+        })?;
+        // Nothing stays of what is refused.
+        let web = self
+            .try_out(digest, &path)
+            .inspect_err(|_| self.cache.discard(&path))?;
+        Ok(Prepared {
+            web,
+            compiled: true,
+        })
+    }
+
+    /// What is in memory, or in the cache. A file of the cache that is refused stays there: it may
+    /// belong to an installed framework, and be refused only because there is no room for one more
+    /// instance.
+    fn prepared_before(&self, digest: &Digest) -> Result<Option<Prepared>, Refused> {
+        let before = |web| Prepared {
+            web,
+            compiled: false,
+        };
+        let in_memory = || lock(&self.ready).get(digest).map(|ready| ready.has_web());
+        if let Some(web) = in_memory() {
+            return Ok(Some(before(web)));
+        }
+        let _shelf = lock(&self.shelf);
+        if let Some(web) = in_memory() {
+            return Ok(Some(before(web)));
+        }
+        let Some(path) = self.cache.find(digest) else {
+            return Ok(None);
+        };
+        self.try_out(*digest, &path).map(before).map(Some)
+    }
+
+    /// A place among those that wait for the compiler; given back with the guard.
+    fn queue_to_compile(&self) -> Result<Counted<'_>, Refused> {
+        let max = self.limits.compiles_waiting_max;
+        let before = self.to_compile.fetch_add(1, Ordering::Relaxed);
+        let counted = Counted(&self.to_compile);
+        if before > max {
+            return Err(Refused::Busy {
+                limit: "compiles_waiting_max",
+                max,
             });
         }
-        let cached = self.cache.find(&digest);
-        let compiled = cached.is_none();
-        let path = match cached {
-            Some(path) => path,
-            None => self.compile(&digest, bytes)?,
-        };
-        let tried = self.load(&path).and_then(|ready| {
-            self.try_instance(&ready)?;
-            Ok(ready)
-        });
-        if tried.is_err() && compiled {
-            // Nothing stays of what is refused. What was there before may belong to an installed
-            // framework, and be refused only because there is no room for one more instance.
-            self.cache.discard(&path);
+        Ok(counted)
+    }
+
+    /// Compiles into a temporary file of the cache's folder.
+    fn compile(&self, bytes: &[u8]) -> Result<PathBuf, Refused> {
+        let temporary = self.cache.temporary();
+        let made = compile::compile(&self.compile, &self.limits, bytes, &temporary);
+        if let Err(refused) = made {
+            self.cache.discard(&temporary);
+            return Err(refused);
         }
-        let ready = tried?;
+        Ok(temporary)
+    }
+
+    /// Loads a compiled component, makes one instance of it, and has it ready from then on. Whether
+    /// it exports `web`. Call it with the shelf held.
+    fn try_out(&self, digest: Digest, path: &Path) -> Result<bool, Refused> {
+        let ready = self.load(path)?;
+        self.try_instance(&ready)?;
         let web = ready.has_web();
         lock(&self.ready).insert(digest, Arc::new(ready));
         self.evict();
-        Ok(Prepared { web, compiled })
-    }
-
-    fn compile(&self, digest: &Digest, bytes: &[u8]) -> Result<PathBuf, Refused> {
-        let temporary = self.cache.temporary();
-        let made = compile::compile(&self.compile, &self.limits, bytes, &temporary)
-            .and_then(|()| self.cache.adopt(&temporary, digest));
-        if made.is_err() {
-            self.cache.discard(&temporary);
-        }
-        made
+        Ok(web)
     }
 
     fn load(&self, path: &Path) -> Result<Ready, Refused> {
@@ -263,6 +323,7 @@ impl Sandbox {
 
     /// Forgets a component that no framework uses any more: it stays in the cache for a while.
     pub fn forget(&self, digest: &Digest) {
+        let _shelf = lock(&self.shelf);
         lock(&self.ready).remove(digest);
         self.evict();
     }

@@ -1,8 +1,10 @@
 //! Components: those that module tasks name, and which of all are in use.
 
+use super::body::{self, Held};
 use super::dto::{Component, ComponentStored, Components};
 use super::error::{ApiError, Result};
-use super::json::{Path, read};
+use super::json::Path;
+use crate::components::{in_use, needed};
 use crate::lead::Lead;
 use crate::master::Shared;
 use crate::view::Inner;
@@ -10,21 +12,20 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
-use mezzo_core::record::FrameworkRecord;
-use mezzo_types::{Digest, Workload};
+use mezzo_types::Digest;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Stores a component for module tasks.
-#[utoipa::path(post, path = "/api/v1/components", tag = "components", request_body(content = [u8], content_type = "application/wasm"), responses((status = 201, body = ComponentStored), (status = 413, body = super::error::ErrorBody), (status = 422, body = super::error::ErrorBody)))]
+#[utoipa::path(post, path = "/api/v1/components", tag = "components", request_body(content = [u8], content_type = "application/wasm"), responses((status = 201, body = ComponentStored), (status = 408, body = super::error::ErrorBody), (status = 413, body = super::error::ErrorBody), (status = 422, body = super::error::ErrorBody), (status = 429, body = super::error::ErrorBody), (status = 503, body = super::error::ErrorBody)))]
 pub async fn add(
     State(shared): State<Arc<Shared>>,
     body: Body,
 ) -> Result<(StatusCode, Json<ComponentStored>)> {
-    let bytes = upload(&shared, body).await?;
-    let size_bytes = bytes.len() as u64;
-    let components = Arc::clone(&shared.components);
-    let digest = blocking(move || components.take_module(&bytes)).await??;
+    let component = upload(&shared, body).await?;
+    let size_bytes = component.bytes.len() as u64;
+    let (components, lead) = (Arc::clone(&shared.components), shared.lead()?);
+    let digest = blocking(move || components.take_module(&lead, &component.bytes)).await??;
     let stored = ComponentStored {
         digest: digest.to_string(),
         size_bytes,
@@ -74,8 +75,8 @@ pub async fn remove(
             "the component {digest} is run by a task that has not ended"
         )));
     }
-    let (components, sandbox) = (Arc::clone(&shared.components), Arc::clone(&lead.sandbox));
-    let there = blocking(move || components.remove(digest, &used, Some(&sandbox))).await??;
+    let components = Arc::clone(&shared.components);
+    let there = blocking(move || components.remove(&lead, digest)).await??;
     if there {
         Ok(StatusCode::NO_CONTENT)
     } else {
@@ -86,20 +87,20 @@ pub async fn remove(
 }
 
 /// The bytes of a component, as many as one may have.
-pub async fn upload(shared: &Shared, body: Body) -> Result<Vec<u8>> {
+pub async fn upload(shared: &Shared, body: Body) -> Result<Held> {
     let max = shared.config.limits.component_bytes_max;
-    let bytes = read(body, max, "component_bytes_max").await?;
-    if bytes.is_empty() {
+    let body = body::read(shared, body, max, "component_bytes_max").await?;
+    if body.bytes.is_empty() {
         return Err(ApiError::malformed(
             "the body is empty; send the bytes of a component (a .wasm file)",
         ));
     }
-    if !bytes.starts_with(b"\0asm") {
+    if !body.bytes.starts_with(b"\0asm") {
         return Err(ApiError::component(
             "this is no WebAssembly component: the bytes do not begin with `\\0asm`",
         ));
     }
-    Ok(bytes)
+    Ok(body)
 }
 
 /// Runs what would hold an async thread up.
@@ -109,44 +110,20 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
         .map_err(|error| ApiError::internal(format!("the master failed in this request: {error}")))
 }
 
-/// What a framework runs, and what it can be rolled back to.
-fn needed(record: &FrameworkRecord) -> impl Iterator<Item = Digest> {
-    [Some(record.component), record.upgraded_from]
-        .into_iter()
-        .flatten()
-}
-
 fn users(inner: &Inner, digest: Digest) -> Vec<String> {
     let all = inner.state.frameworks.values();
     let users = all.filter(|f| needed(&f.record).any(|needed| needed == digest));
     users.map(|f| f.record.name.to_string()).collect()
 }
 
-/// Every digest that a framework or a task that has not ended needs.
-fn in_use(inner: &Inner) -> BTreeSet<Digest> {
-    let frameworks = inner.state.frameworks.values();
-    let by_tasks = frameworks.clone().flat_map(|f| f.tasks.values());
-    let by_tasks = by_tasks
-        .filter(|task| !task.status.state.is_final())
-        .filter_map(|task| match &task.record.spec.workload {
-            Workload::Module { component, .. } => Some(*component),
-            _ => None,
-        });
-    frameworks
-        .flat_map(|f| needed(&f.record))
-        .chain(by_tasks)
-        .collect()
-}
-
 /// Takes away those of these components that nothing needs any more. What another install holds
 /// stays.
-pub async fn tidy(shared: &Arc<Shared>, lead: &Lead, digests: BTreeSet<Digest>) {
-    let used = in_use(&lead.view.read());
-    let (components, sandbox) = (Arc::clone(&shared.components), Arc::clone(&lead.sandbox));
+pub async fn tidy(shared: &Arc<Shared>, lead: &Arc<Lead>, digests: BTreeSet<Digest>) {
+    let (components, lead) = (Arc::clone(&shared.components), Arc::clone(lead));
     let removed = blocking(move || {
         digests
             .into_iter()
-            .try_for_each(|digest| components.remove(digest, &used, Some(&sandbox)).map(|_| ()))
+            .try_for_each(|digest| components.remove(&lead, digest).map(|_| ()))
     });
     if let Ok(Err(error)) = removed.await {
         tracing::warn!(%error, "a component that nothing uses could not be taken away");

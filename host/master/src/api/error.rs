@@ -166,10 +166,13 @@ impl From<NotTaken> for ApiError {
             NotTaken::Refused(mezzo_wasm::Refused::TooLarge { max, .. }) => {
                 ApiError::too_large("component_bytes_max", max)
             }
-            NotTaken::Refused(refused @ mezzo_wasm::Refused::Host { .. }) => {
-                ApiError::unavailable(refused.to_string())
-            }
+            NotTaken::Refused(
+                refused @ (mezzo_wasm::Refused::Host { .. } | mezzo_wasm::Refused::Busy { .. }),
+            ) => ApiError::unavailable(refused.to_string()),
             NotTaken::Refused(refused) => ApiError::component(refused.to_string()),
+            no_room @ NotTaken::NoRoom { .. } => {
+                ApiError::new(StatusCode::TOO_MANY_REQUESTS, "limit", no_room.to_string())
+            }
             NotTaken::Store(error) => error.into(),
         }
     }

@@ -7,7 +7,7 @@ use super::dto::{
 };
 use super::error::{ApiError, Result};
 use super::json::{self, Path, Query, limit};
-use super::{ask, framework_named};
+use super::{ask, body, framework_named};
 use crate::components::Held;
 use crate::lead::Lead;
 use crate::master::Shared;
@@ -63,7 +63,7 @@ pub struct Which {
 }
 
 /// Installs a framework: compiles it and has its first turn. What is refused leaves nothing behind.
-#[utoipa::path(post, path = "/api/v1/frameworks", tag = "frameworks", params(ToInstall), request_body(content = [u8], content_type = "application/wasm"), responses((status = 201, body = Framework), (status = 400, body = super::error::ErrorBody), (status = 409, body = super::error::ErrorBody), (status = 422, body = super::error::ErrorBody)))]
+#[utoipa::path(post, path = "/api/v1/frameworks", tag = "frameworks", params(ToInstall), request_body(content = [u8], content_type = "application/wasm"), responses((status = 201, body = Framework), (status = 400, body = super::error::ErrorBody), (status = 409, body = super::error::ErrorBody), (status = 422, body = super::error::ErrorBody), (status = 408, body = super::error::ErrorBody), (status = 413, body = super::error::ErrorBody), (status = 429, body = super::error::ErrorBody), (status = 503, body = super::error::ErrorBody)))]
 pub async fn install(
     State(shared): State<Arc<Shared>>,
     Extension(Principal(principal)): Extension<Principal>,
@@ -89,7 +89,7 @@ pub async fn install(
             query.name
         )));
     }
-    let bytes = upload(&shared, body).await?;
+    let component = upload(&shared, body).await?;
     let name = query.name;
     let request = |held: &Held| {
         Request::Install(Install {
@@ -102,12 +102,12 @@ pub async fn install(
             principal,
         })
     };
-    let framework = take(&shared, bytes, BTreeSet::new(), request).await?;
+    let framework = take(&shared, component, BTreeSet::new(), request).await?;
     Ok((StatusCode::CREATED, Json(framework)))
 }
 
 /// Replaces a framework's component: the new one has a trial start and a trial turn, or all stays.
-#[utoipa::path(put, path = "/api/v1/frameworks/{name}/component", tag = "frameworks", params(("name" = String, Path), WithComponent), request_body(content = [u8], content_type = "application/wasm"), responses((status = 200, body = Framework), (status = 404, body = super::error::ErrorBody), (status = 422, body = super::error::ErrorBody)))]
+#[utoipa::path(put, path = "/api/v1/frameworks/{name}/component", tag = "frameworks", params(("name" = String, Path), WithComponent), request_body(content = [u8], content_type = "application/wasm"), responses((status = 200, body = Framework), (status = 404, body = super::error::ErrorBody), (status = 422, body = super::error::ErrorBody), (status = 408, body = super::error::ErrorBody), (status = 413, body = super::error::ErrorBody), (status = 429, body = super::error::ErrorBody), (status = 503, body = super::error::ErrorBody)))]
 pub async fn upgrade(
     State(shared): State<Arc<Shared>>,
     Extension(Principal(principal)): Extension<Principal>,
@@ -118,7 +118,7 @@ pub async fn upgrade(
     let old = record(&*shared.lead()?, &name)?;
     let options = options(query.options.as_deref())?;
     let limits = limits(query.limits.as_deref(), (*old.limits).clone())?;
-    let bytes = upload(&shared, body).await?;
+    let component = upload(&shared, body).await?;
     // What it could be rolled back to until now; with the new one, that is the present one.
     let unneeded = old.upgraded_from.into_iter().collect();
     let request = |held: &Held| {
@@ -130,20 +130,20 @@ pub async fn upgrade(
             principal,
         })
     };
-    Ok(Json(take(&shared, bytes, unneeded, request).await?))
+    Ok(Json(take(&shared, component, unneeded, request).await?))
 }
 
 /// Stores a component, has the core take it, and tidies up after both outcomes. It goes on to its end
 /// even if the client leaves: nothing may stay half done.
 async fn take(
     shared: &Arc<Shared>,
-    bytes: Vec<u8>,
+    component: body::Held,
     mut unneeded: BTreeSet<Digest>,
     request: impl FnOnce(&Held) -> Request + Send + 'static,
 ) -> Result<Framework> {
     let lead = shared.lead()?;
-    let (components, sandbox) = (Arc::clone(&shared.components), Arc::clone(&lead.sandbox));
-    let held = blocking(move || components.take_framework(&sandbox, &bytes));
+    let (components, leading) = (Arc::clone(&shared.components), Arc::clone(&lead));
+    let held = blocking(move || components.take_framework(&leading, &component.bytes));
     let shared = Arc::clone(shared);
     let whole = async move {
         let held = held.await??;
@@ -191,7 +191,7 @@ fn options(text: Option<&str>) -> Result<Option<String>> {
 
 fn limits(text: Option<&str>, base: FrameworkLimits) -> Result<Option<FrameworkLimits>> {
     let Some(text) = text else { return Ok(None) };
-    let change: LimitsChange = json::parse(text.as_bytes(), "limits")?;
+    let change: LimitsChange = json::object(text.as_bytes(), "limits")?;
     merge(&change, base).map(Some)
 }
 
@@ -253,7 +253,7 @@ pub async fn change(
     let old = record(&lead, &name)?;
     let limits = change
         .limits
-        .map(|limits| merge(&limits, (*old.limits).clone()))
+        .map(|limits| merge(&limits.0, (*old.limits).clone()))
         .transpose()?;
     let options = change
         .options
@@ -277,7 +277,7 @@ pub async fn change(
 }
 
 /// Drops the instance and starts another.
-#[utoipa::path(post, path = "/api/v1/frameworks/{name}/restart", tag = "frameworks", params(("name" = String, Path)), responses((status = 204), (status = 404, body = super::error::ErrorBody)))]
+#[utoipa::path(post, path = "/api/v1/frameworks/{name}/restart", tag = "frameworks", params(("name" = String, Path)), responses((status = 204), (status = 404, body = super::error::ErrorBody), (status = 409, body = super::error::ErrorBody)))]
 pub async fn restart(
     State(shared): State<Arc<Shared>>,
     Extension(Principal(principal)): Extension<Principal>,

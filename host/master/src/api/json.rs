@@ -1,15 +1,17 @@
 //! What comes in: bodies, queries and names, read strictly. What is not known is refused by name.
 
+use super::body;
 use super::error::{ApiError, Result};
 use crate::master::Shared;
-use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// A JSON body. An empty one counts as `{}`.
+/// A JSON body, which is an object. An empty one counts as `{}`.
 pub struct Json<T>(pub T);
 
 impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for Json<T> {
@@ -17,9 +19,12 @@ impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for Json<T> {
 
     async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Json<T>> {
         let max = shared.config.limits.json_bytes_max;
-        let body = read(request.into_body(), max, "json_bytes_max").await?;
-        let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
-        Ok(Json(parse(body, "")?))
+        let body = body::read(shared, request.into_body(), max, "json_bytes_max").await?;
+        let text: &[u8] = match &*body.bytes {
+            [] => b"{}",
+            text => text,
+        };
+        Ok(Json(object(text, "")?))
     }
 }
 
@@ -59,7 +64,8 @@ pub async fn no_query_where_none_is_read(
     let checked = route.is_some_and(|route| {
         let kill =
             method == axum::http::Method::DELETE && route == "/api/v1/tasks/{framework}/{task}";
-        route.starts_with("/api/") && !READ.contains(&route) && !kill
+        let forced = method == axum::http::Method::DELETE && route == "/api/v1/principals/{name}";
+        route.starts_with("/api/") && !READ.contains(&route) && !kill && !forced
     });
     let first = request
         .uri()
@@ -89,13 +95,34 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     }
 }
 
-/// All bytes of a body, never more than `max` of them in memory; `limit` is the limit's name.
-pub async fn read(body: Body, max: usize, limit: &str) -> Result<Vec<u8>> {
-    match Limited::new(body, max).collect().await {
-        Ok(collected) => Ok(collected.to_bytes().into()),
-        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::too_large(limit, max)),
-        Err(error) => Err(ApiError::malformed(format!("the body broke off: {error}"))),
+/// What is written as a JSON object. A structure by itself could be written as an array of its fields
+/// as well, in an order that nobody promises.
+#[derive(Debug)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Object<T>, D::Error> {
+        struct Fields<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(fields)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_map(Fields(PhantomData))
     }
+}
+
+/// A JSON object; see [`parse`].
+pub fn object<T: DeserializeOwned>(text: &[u8], prefix: &str) -> Result<T> {
+    parse(text, prefix).map(|Object(value)| value)
 }
 
 /// JSON with the place of what is wrong; fields are named below `prefix`.
@@ -209,7 +236,7 @@ mod tests {
     #[serde(deny_unknown_fields)]
     #[allow(dead_code, reason = "only read by serde")]
     struct Outer {
-        inner: Inner,
+        inner: Object<Inner>,
     }
 
     #[derive(Debug, serde::Deserialize)]
@@ -221,7 +248,9 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, code: &str, field: Option<&str>, line: usize) {
-        let problem = parse::<Outer>(text.as_bytes(), "").expect_err(text).problem;
+        let problem = object::<Outer>(text.as_bytes(), "")
+            .expect_err(text)
+            .problem;
         let seen = (problem.code, problem.field.as_deref(), problem.line);
         assert_eq!(seen, (code, field, Some(line)), "{}", problem.message);
     }
@@ -245,5 +274,7 @@ mod tests {
         );
         check("{\"other\":1}", "invalid", Some("other"), 1);
         check("[]", "invalid", None, 1);
+        check("[{\"count\":1}]", "invalid", None, 1);
+        check("{\n\"inner\":[1]}", "invalid", Some("inner"), 2);
     }
 }

@@ -5,7 +5,7 @@
 //! | every route | this file |
 //! | who may ask | `auth.rs` |
 //! | how errors look | `error.rs` |
-//! | how input is read | `json.rs` |
+//! | how input is read | `json.rs`, `body.rs` |
 //! | the forms of things | `dto/` |
 //! | the proxy to frameworks, repeated requests | `web.rs`, `repeats.rs` |
 //! | what machines read | `status.rs`, `metrics.rs`, `openapi.rs` |
@@ -14,6 +14,7 @@
 
 mod agents;
 mod auth;
+mod body;
 mod components;
 mod dto;
 mod error;
@@ -50,6 +51,10 @@ pub struct State {
     repeats: Arc<repeats::Repeats>,
     /// What was asked for and how it was answered.
     requests: metrics::Requests,
+    /// Room for the bodies that are in memory.
+    bodies: body::Bodies,
+    /// Held while a principal is taken away.
+    principals: tokio::sync::Mutex<()>,
     connections: AtomicUsize,
 }
 
@@ -69,6 +74,8 @@ impl State {
         State {
             repeats: Arc::new(repeats::Repeats::new(limits.idempotency_kept_max)),
             requests: metrics::Requests::default(),
+            bodies: body::Bodies::new(limits.bodies_bytes_max),
+            principals: tokio::sync::Mutex::default(),
             connections: AtomicUsize::new(0),
         }
     }
@@ -147,7 +154,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .layer(from_fn(json::no_query_where_none_is_read))
         .layer(from_fn_with_state(Arc::clone(&shared), auth::check))
         .layer(from_fn_with_state(Arc::clone(&shared), metrics::count))
-        // Every body is read by `json::read` with a limit of its own.
+        // Every body is read by `body::read` with a limit of its own.
         .layer(axum::extract::DefaultBodyLimit::disable())
         .with_state(shared)
 }

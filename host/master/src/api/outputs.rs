@@ -102,6 +102,9 @@ pub async fn read(
     let output = ask(&lead, &task, &read, timeout)
         .await
         .map_err(|error| no_output(&task, error))?;
+    if is_busy(&output) {
+        return Err(ApiError::unavailable(output.error));
+    }
     if !output.error.is_empty() {
         return Err(ApiError::not_found(output.error));
     }
@@ -141,6 +144,12 @@ async fn ask(
 ) -> Result<Output, NoOutput> {
     let (agent, run) = (task.record.agent, task.record.run);
     lead.sessions.read_output(agent, run, *read, timeout).await
+}
+
+/// Whether the agent refuses for the moment only. Its words name the limit that was reached, as all
+/// words of a limit do; every other refusal is about what it keeps.
+fn is_busy(output: &Output) -> bool {
+    output.error.contains("`readers_max`")
 }
 
 fn no_output(task: &Task, error: NoOutput) -> ApiError {
@@ -208,11 +217,11 @@ impl Follower {
                     }
                     continue;
                 }
-                Ok(output) if self.task.status.state.is_final() => {
+                Ok(output) if self.task.status.state.is_final() && !is_busy(&output) => {
                     self.done = true;
                     return Some(Err(std::io::Error::other(output.error)));
                 }
-                // Not started yet, or the agent is away for a moment.
+                // Not started yet, or the agent has no time for one more.
                 Ok(_) => since = Instant::now(),
                 Err(_) if since.elapsed() < self.patience => {}
                 Err(_) => {

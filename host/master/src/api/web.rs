@@ -4,7 +4,7 @@
 use super::auth::Principal;
 use super::error::{ApiError, Result};
 use super::repeats::{Key, Seen};
-use super::{framework_named, in_time, json};
+use super::{body, framework_named, in_time, json};
 use crate::lead::{Lead, Waiting};
 use crate::master::Shared;
 use crate::pending::{Outcome, Pieces};
@@ -56,24 +56,27 @@ pub async fn handle(
     Extension(Principal(principal)): Extension<Principal>,
     request: Request,
 ) -> Result<Response> {
-    let (parts, body) = request.into_parts();
+    let (parts, sent) = request.into_parts();
     let (name, path) = split(&parts.uri)?;
     let lead = shared.lead()?;
     let record = Arc::clone(&framework_named(&lead.view.read(), &name)?.record);
     let max = usize::try_from(record.limits.request_bytes_max).unwrap_or(usize::MAX);
-    let body = json::read(body, max, "request_bytes_max").await?;
+    let sent = body::read(&shared, sent, max, "request_bytes_max").await?;
+    // Its bytes count for as long as the framework may have them.
+    let body::Held { bytes, room } = sent;
     let request = WebRequest {
         id: RequestId::default(),
         method: parts.method.to_string(),
         path,
         headers: inward(&parts.headers),
-        body,
+        body: bytes,
         principal: principal.to_string(),
     };
     let key = parts.headers.get("idempotency-key");
     let Some(key) = key.filter(|_| parts.method == Method::POST) else {
         let asked = lead.ask_framework(&name, request);
         let (outcome, waiting) = in_time(&shared, asked).await??;
+        drop(room);
         return respond(outcome, waiting);
     };
     if key.is_empty() || key.len() > KEY_BYTES_MAX {
@@ -87,7 +90,7 @@ pub async fn handle(
         path: request.path.clone(),
         key: key.as_bytes().to_vec(),
     };
-    once(&shared, lead, name, request, key).await
+    once(&shared, lead, name, (request, room), key).await
 }
 
 /// Asks unless it was asked before. The asking goes on when the client leaves or is told that it
@@ -96,7 +99,7 @@ async fn once(
     shared: &Arc<Shared>,
     lead: Arc<Lead>,
     name: String,
-    request: WebRequest,
+    (request, room): (WebRequest, body::Room),
     key: Key,
 ) -> Result<Response> {
     let body_sha256 = tokens::sha256_hex(&request.body);
@@ -106,6 +109,7 @@ async fn once(
     };
     let asking = tokio::spawn(async move {
         let (outcome, waiting) = lead.ask_framework(&name, request).await?;
+        drop(room);
         if let Outcome::Answer(Answer::Web(response)) = &outcome {
             first.answered(response.clone());
         }

@@ -1,6 +1,7 @@
 //! Frameworks, what they want and why it waits.
 
 use super::Resources;
+use crate::api::json::Object;
 use crate::view::Inner;
 use mezzo_core::state::FrameworkState;
 use serde::{Deserialize, Serialize};
@@ -251,7 +252,8 @@ pub struct Change {
     pub options: Option<serde_json::Map<String, serde_json::Value>>,
     /// Those that change.
     #[serde(default)]
-    pub limits: Option<LimitsChange>,
+    #[schema(value_type = Option<LimitsChange>)]
+    pub limits: Option<Object<LimitsChange>>,
 }
 
 /// How to end quarantine.
