@@ -7,6 +7,9 @@ use mezzo_sdk::types::{InstantMs, TaskState};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
+/// The master's reason when an operator drains an agent.
+const DRAINED: &str = "agent-draining";
+
 /// Why a job was stopped before its tasks had ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -277,15 +280,16 @@ impl Job {
         let failures = task
             .failures
             .saturating_add(u8::from(heard.state == TaskState::Failed));
-        let lost = task
-            .lost
-            .saturating_add(u8::from(heard.state == TaskState::Lost));
+        // Killed because its agent is drained, it is no more to blame than if the agent had failed.
+        let is_lost = heard.state == TaskState::Lost
+            || heard.state == TaskState::Killed && heard.reason == DRAINED;
+        let lost = task.lost.saturating_add(u8::from(is_lost));
         let (state, reason) = match heard.state {
             TaskState::Finished => (State::Finished, heard.reason),
             _ if stopping => (State::Cancelled, heard.reason),
             TaskState::Failed if failures <= retries => (State::Waiting, heard.reason),
-            TaskState::Lost if lost <= LOST_MAX => (State::Waiting, heard.reason),
-            TaskState::Lost => (State::Failed, "lost-too-often"),
+            _ if is_lost && lost <= LOST_MAX => (State::Waiting, heard.reason),
+            _ if is_lost => (State::Failed, "lost-too-often"),
             _ => (State::Failed, heard.reason),
         };
         let reason = self.reason_number(reason);

@@ -53,7 +53,7 @@ pub struct Grid {
     requests: u64,
     out: Vec<Action>,
     /// Turns that nobody has answered yet.
-    turns: Vec<Box<Turn>>,
+    turns: Vec<Turn>,
     /// The runs of the filler, agent by agent.
     filled: Vec<Run>,
     /// All offers that were made.
@@ -121,7 +121,7 @@ impl Grid {
             match action {
                 Action::Turn(turn) => {
                     self.offers += turn.offers.len() as u64;
-                    self.turns.push(turn);
+                    self.turns.push(*turn);
                 }
                 Action::Commit(batch) => {
                     if let Some(records) = &mut self.records {
@@ -143,9 +143,9 @@ impl Grid {
     }
 
     /// Answers one turn: what `answer` does with its ledger.
-    fn answer(&mut self, turn: Box<Turn>, answer: impl FnOnce(&mut Ledger)) {
+    fn answer(&mut self, turn: Turn, answer: impl FnOnce(&mut Ledger)) {
         let id = turn.id;
-        let mut ledger = Ledger::new(*turn);
+        let mut ledger = Ledger::new(turn);
         answer(&mut ledger);
         self.end(id, ledger.finish());
     }
@@ -296,7 +296,7 @@ impl Grid {
 
     /// All agents, filled, and all frameworks, whose first turns are given back; and how long adding
     /// them took.
-    fn filled(size: Size) -> (Grid, Vec<Box<Turn>>, Duration) {
+    fn filled(size: Size) -> (Grid, Vec<Turn>, Duration) {
         let mut grid = Grid::new(size, false);
         let begun = Clock::now();
         for n in 1..=size.agents {
@@ -315,7 +315,7 @@ impl Grid {
     }
 
     /// Every framework says what it wants, as many as there are agents.
-    fn want(&mut self, starts: Vec<Box<Turn>>, each: &Resources) {
+    fn want(&mut self, starts: Vec<Turn>, each: &Resources) {
         let wanted = u32::try_from(self.size.agents).expect("not so many");
         for start in starts {
             assert!(matches!(start.calls[..], [Call::Start(_)]));

@@ -104,6 +104,17 @@ fn an_agent_that_is_gone_has_its_tasks_elsewhere() {
 }
 
 #[test]
+fn a_task_of_a_drained_agent_is_run_elsewhere_without_counting_as_a_failure() {
+    let mut cluster = cluster();
+    let id = submit(&mut cluster, json!({"argv": ["true"], "retries": 0}));
+    cluster.run("j1.0.1");
+    cluster.drain("j1.0.1");
+    cluster.run_to_end(|_| 0);
+    check(&mut cluster, &id, "finished", [0, 0, 0, 1, 0, 0]);
+    assert_eq!(cluster.history().len(), 2);
+}
+
+#[test]
 fn an_index_that_is_lost_twice_is_launched_once_at_a_time() {
     let mut cluster = cluster();
     let id = submit(&mut cluster, json!({"argv": ["true"], "count": 2}));

@@ -126,6 +126,12 @@ impl<F: Framework> Cluster<F> {
             .end(id, TaskState::Killed, "kill-requested", Some(137));
     }
 
+    /// An operator drains the task's agent.
+    pub fn drain(&mut self, id: &str) {
+        self.world
+            .end(id, TaskState::Killed, "agent-draining", Some(143));
+    }
+
     /// Runs and ends every task, with the exit code that `exit_code` says, until nothing lives any more.
     pub fn run_to_end(&mut self, mut exit_code: impl FnMut(&Task) -> i32) {
         self.settle();

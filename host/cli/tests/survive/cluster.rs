@@ -122,6 +122,19 @@ impl Cluster {
         kill(self.agents[n].take());
     }
 
+    /// Waits until one of the agents has ended by itself.
+    pub fn wait_agent_ends(&mut self) {
+        let begun = Instant::now();
+        loop {
+            let mut agents = self.agents.iter_mut().flatten();
+            if agents.any(|agent| matches!(agent.try_wait(), Ok(Some(_)))) {
+                return;
+            }
+            assert!(begun.elapsed() < LATE, "no agent has ended");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// A command of `mezzo` that asks this cluster.
     pub fn mezzo(&self, args: &[&str]) -> Command {
         let mut command = mezzo();

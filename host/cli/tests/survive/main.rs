@@ -6,3 +6,4 @@ mod cluster;
 mod full_disk;
 mod hostile;
 mod kills;
+mod leaving;

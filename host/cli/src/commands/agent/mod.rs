@@ -1,5 +1,6 @@
 //! `mezzo agent`: an agent in this process; `ls` and `inspect` ask the master about all of them.
 
+mod leave;
 mod probe;
 mod start;
 
@@ -38,6 +39,26 @@ enum Ask {
         #[command(flatten)]
         shown: Shown,
     },
+    /// Place nothing new on an agent, and ask its tasks to end
+    Drain(leave::Drain),
+    /// Place nothing new on an agent; its tasks go on
+    Deactivate {
+        /// Its number or its name
+        agent: String,
+    },
+    /// Take a drained or deactivated agent back in
+    Activate {
+        /// Its number or its name
+        agent: String,
+    },
+    /// Say that an agent never comes back: its tasks are lost, and it is refused should it come
+    Gone {
+        /// Its number or its name
+        agent: String,
+        /// Really
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 impl Agent {
@@ -53,6 +74,10 @@ impl Ask {
     async fn run(self, client: Client) -> anyhow::Result<ExitCode> {
         match self {
             Ask::Ls { shown } => ls(&client, shown).await?,
+            Ask::Drain(drain) => leave::drain(&client, drain).await?,
+            Ask::Deactivate { agent } => leave::deactivate(&client, &agent).await?,
+            Ask::Activate { agent } => leave::activate(&client, &agent).await?,
+            Ask::Gone { agent, yes } => leave::gone(&client, &agent, yes).await?,
             Ask::Inspect { agent, shown } => {
                 let agent = find(&client, &agent).await?;
                 match shown.json() {
@@ -62,6 +87,14 @@ impl Ask {
             }
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Whether it is there, and whether it leaves.
+fn state(agent: &Value) -> String {
+    match agent["leaving"].as_str() {
+        Some("gone") | None => text(&agent["state"]),
+        Some(leaving) => format!("{}, {leaving}", text(&agent["state"])),
     }
 }
 
@@ -76,7 +109,7 @@ async fn ls(client: &Client, shown: Shown) -> anyhow::Result<()> {
         table.row([
             text(&agent["id"]),
             text(&agent["hostname"]),
-            text(&agent["state"]),
+            state(agent),
             text(&agent["tasks"]),
             format!(
                 "{} of {}",
@@ -131,7 +164,7 @@ fn inspect(agent: &Value) -> anyhow::Result<()> {
         ("id", text(&agent["id"])),
         ("name", text(&agent["hostname"])),
         ("identity", text(&agent["identity"])),
-        ("state", text(&agent["state"])),
+        ("state", state(agent)),
         ("silent for", age(&agent["silent_since_ms"])),
         ("address", text(&agent["address"])),
         ("region", text(&agent["region"])),
