@@ -15,6 +15,7 @@ use crate::fairness::{Share, dominant};
 use crate::fit::Conditions;
 use crate::framework::CPU_HEAVY_US;
 use crate::order::{NEVER, Seen};
+use crate::quota::Room;
 use crate::turn::{Effects, Offer};
 use crate::turns::Running;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -77,6 +78,7 @@ impl Cluster {
         };
         let compile = |demand: &Demand| Conditions::compile(&demand.conditions).unwrap_or_default();
         host.conditions = framework.demands.iter().map(compile).collect();
+        self.capped.remove(&id);
         if anew {
             host.looked = 0;
             host.again.clear();
@@ -93,7 +95,11 @@ impl Cluster {
             return;
         };
         let record = &framework.record;
-        let wants = !framework.demands.is_empty() && !record.quarantined && !record.removing;
+        // Whoever is held back by quota competes with nobody.
+        let wants = !framework.demands.is_empty()
+            && !record.quarantined
+            && !record.removing
+            && !self.capped.contains(&id);
         let able = host.turn.is_none() && host.instance.is_some();
         let any = match (able, host.again.is_empty()) {
             (false, _) => NEVER,
@@ -117,6 +123,7 @@ impl Cluster {
             (link.improved, link.shown, link.missed) = (self.news, self.news, false);
         }
         self.show_agent(agent);
+        self.uncap();
     }
 
     /// Takes an agent away from what is offered.
@@ -124,6 +131,12 @@ impl Cluster {
         if let Some(link) = self.links.get(&agent) {
             self.offerable.remove(&link.shown);
             self.hidden.remove(&link.shown);
+        }
+        if let Some(spot) = self.spots.get_mut(slot(agent)) {
+            let before = core::mem::take(&mut spot.free);
+            for (total, before) in self.free_total.iter_mut().zip(before) {
+                *total -= before;
+            }
         }
     }
 
@@ -139,11 +152,17 @@ impl Cluster {
             self.spots.resize(at + 1, Spot::default());
         }
         let mut unleased = free.clone().unwrap_or_default();
+        let now = unleased.plain();
         unleased.add(&link.leased);
-        self.spots[at] = Spot {
+        let spot = Spot {
             unleased: unleased.plain(),
+            free: now,
             improved: link.improved,
         };
+        let before = core::mem::replace(&mut self.spots[at], spot).free;
+        for ((total, before), now) in self.free_total.iter_mut().zip(before).zip(now) {
+            *total = *total - before + now;
+        }
         match free {
             Some(free) if !free.runs_nothing() => {
                 if link.missed || link.shown <= self.passed {
@@ -173,6 +192,26 @@ impl Cluster {
         let demands = Arc::clone(&framework.demands);
         let limits = Arc::clone(&framework.record.limits);
         let max = usize::try_from(limits.offers_per_turn_max).unwrap_or(usize::MAX);
+        let mut room = self.room(id);
+        let demands: Arc<Vec<Demand>> =
+            if demands.iter().all(|demand| room.pieces(&demand.each) > 0) {
+                demands
+            } else {
+                let held = |demand: &Demand| match room.pieces(&demand.each) {
+                    0 => Demand {
+                        count: 0,
+                        ..demand.clone()
+                    },
+                    _ => demand.clone(),
+                };
+                Arc::new(demands.iter().map(held).collect())
+            };
+        if demands.iter().all(|demand| demand.count == 0) {
+            // Quota holds it back: it is woken when there is room.
+            self.capped.insert(id);
+            self.rank(id);
+            return Vec::new();
+        }
         let mut pieces_left = self.fair_pieces(id, &demands);
         let candidates = self.look_for_agents(
             id,
@@ -186,7 +225,11 @@ impl Cluster {
                 self.look_again(id, agent);
                 continue;
             }
-            let (mut amount, pieces) = cut(&demands, &free, pieces_left);
+            let (mut amount, pieces) = cut(&demands, &free, pieces_left, &mut room);
+            if pieces == 0 {
+                self.look_again(id, agent);
+                continue;
+            }
             pieces_left = pieces_left.saturating_sub(pieces.max(1));
             let ports = self.lease_ports(agent, &demands, amount.ports);
             amount.ports = ports.len();
@@ -244,7 +287,8 @@ impl Cluster {
         let mut found: Vec<(AgentId, Resources)> = Vec::new();
         let mut later: BTreeSet<AgentId> = BTreeSet::new();
         let mut leased: Vec<AgentId> = Vec::new();
-        let least: Vec<[u64; 5]> = demands.iter().map(|demand| demand.each.plain()).collect();
+        let wanted = demands.iter().filter(|demand| demand.count > 0);
+        let least: Vec<[u64; 5]> = wanted.map(|demand| demand.each.plain()).collect();
         let fits_plain = |spot: &Spot| {
             let holds = |each: &[u64; 5]| spot.unleased.iter().zip(each).all(|(has, n)| has >= n);
             least.iter().any(holds)
@@ -360,6 +404,9 @@ impl Cluster {
         let mut unleased: Option<Resources> = None;
         let mut leased = false;
         for (i, demand) in demands.iter().enumerate() {
+            if demand.count == 0 {
+                continue;
+            }
             let fits = free.contains(&demand.each);
             let fits_unleased = fits
                 || !link.leased.is_none()
@@ -457,6 +504,7 @@ impl Cluster {
             self.show_agent(lease.agent);
         }
         self.shares.discharge(running.framework, &given_back);
+        self.uncap();
     }
 
     /// What a clean turn has refused is not shown again: an offer of which so much is left that a
@@ -532,15 +580,18 @@ impl Cluster {
     }
 }
 
-/// What the demands can use of an agent, in at most so many pieces, and how many pieces that is.
-fn cut(demands: &[Demand], free: &Resources, pieces_max: u64) -> (Resources, u64) {
+/// What the demands can use of an agent, in at most so many pieces and within the room that quota
+/// leaves, of which it is taken; and how many pieces that is.
+fn cut(demands: &[Demand], free: &Resources, pieces_max: u64, room: &mut Room) -> (Resources, u64) {
     let mut useful = Resources::NONE;
     let mut pieces = 0_u64;
     for demand in demands {
         let fit = free
             .pieces(&demand.each)
             .min(u64::from(demand.count))
+            .min(room.pieces(&demand.each))
             .min(pieces_max);
+        room.take(&demand.each.times(fit));
         useful.add(&demand.each.times(fit));
         pieces = pieces.saturating_add(fit);
         let ports = (demand.fixed_ports.len() as u64).saturating_mul(fit.min(1));

@@ -57,6 +57,10 @@ pub struct Cluster {
     pub(crate) offerable: BTreeMap<u64, AgentId>,
     /// Agents that would have something if it were not leased, by where they stood.
     pub(crate) hidden: BTreeMap<u64, AgentId>,
+    /// Free and not leased, on all agents together.
+    pub(crate) free_total: [u64; 5],
+    /// Frameworks that quota holds back.
+    pub(crate) capped: BTreeSet<FrameworkId>,
     /// What a look at each agent needs first, by the agent's number.
     pub(crate) spots: Vec<Spot>,
     /// Hidden agents up to here may have been passed over.
@@ -95,6 +99,8 @@ pub struct Link {
 pub struct Spot {
     /// What it would have free if nothing of it were leased, of the resources with fields of their own.
     pub unleased: [u64; 5],
+    /// What of it is not leased.
+    pub free: [u64; 5],
     /// As in [`Link`].
     pub improved: u64,
 }
@@ -137,7 +143,7 @@ impl Cluster {
         }
         let mut shares = Shares::default();
         for (name, role) in &state.roles {
-            shares.set_weight(name, role.weight);
+            shares.set_role(name, role.weight, role.quota.as_ref());
         }
         for (id, framework) in &state.frameworks {
             shares.add(*id, &framework.record.role);
@@ -148,6 +154,8 @@ impl Cluster {
             news: 0,
             offerable: BTreeMap::new(),
             hidden: BTreeMap::new(),
+            free_total: [0; 5],
+            capped: BTreeSet::new(),
             spots: Vec::new(),
             passed: 0,
             next_number: state.cluster.numbers_below,
@@ -235,7 +243,8 @@ impl Cluster {
                 change,
                 principal,
             } => self.on_change_agent(id, agent, change, principal),
-            Request::SetRole { role, weight, .. } => self.on_set_role(id, &role, weight),
+            Request::SetRole { role, change, .. } => self.on_set_role(id, &role, change),
+            Request::RemoveRole { role, .. } => self.on_remove_role(id, &role),
             Request::SetPrincipal {
                 name, token_sha256, ..
             } => self.on_set_principal(id, &name, token_sha256),
@@ -316,7 +325,11 @@ impl Cluster {
         }
         match &record {
             Record::Task(task) => self.shares.charge(task.framework, &task.spec.resources),
-            Record::Role(role) => self.shares.set_weight(&role.name, role.weight),
+            Record::Role(role) => {
+                self.shares
+                    .set_role(&role.name, role.weight, role.quota.as_ref())
+            }
+            Record::RoleRemoved(role) => self.shares.set_role(role, 1, None),
             Record::Framework(framework) => self.shares.add(framework.id, &framework.role),
             Record::FrameworkRemoved(id) => self.shares.remove(*id),
             _ => {}
@@ -405,24 +418,6 @@ impl Cluster {
         found
     }
 
-    fn on_set_role(&mut self, id: RequestId, role: &str, weight: u32) {
-        if let Err(error) = mezzo_types::check_name(role) {
-            return self.refuse(id, RefusedKind::Invalid, format!("role: {error}"));
-        }
-        if !(1..=WEIGHT_MAX).contains(&weight) {
-            return self.refuse(
-                id,
-                RefusedKind::Invalid,
-                format!("weight: from 1 to {WEIGHT_MAX}, not {weight}"),
-            );
-        }
-        self.record(Record::Role(crate::record::RoleRecord {
-            name: Arc::from(role),
-            weight,
-        }));
-        self.reply(id, Answer::Done);
-    }
-
     fn on_set_principal(&mut self, id: RequestId, name: &str, token_sha256: Option<String>) {
         if let Err(error) = mezzo_types::check_name(name) {
             return self.refuse(id, RefusedKind::Invalid, format!("principal: {error}"));
@@ -488,6 +483,7 @@ fn origin(event: &Event, cluster: &Cluster) -> (Arc<str>, &'static str) {
             Request::KillTask { principal, .. } => (Arc::clone(principal), "kill-task"),
             Request::ChangeAgent { principal, .. } => (Arc::clone(principal), "change-agent"),
             Request::SetRole { principal, .. } => (Arc::clone(principal), "set-role"),
+            Request::RemoveRole { principal, .. } => (Arc::clone(principal), "remove-role"),
             Request::SetPrincipal { principal, .. } => (Arc::clone(principal), "set-principal"),
             Request::Explain { .. } => (master(), "explain"),
             Request::Web { .. } => (master(), "web-request"),

@@ -1,6 +1,7 @@
 //! Everything that can happen to a cluster.
 
 use crate::limits::FrameworkLimits;
+pub use crate::quota::RoleChange;
 use crate::turn::{Effects, Fault, WebRequest};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -129,12 +130,19 @@ pub enum Request {
         /// Who asks.
         principal: Arc<str>,
     },
-    /// Set a role's weight.
+    /// Set a role's weight or quota.
     SetRole {
         /// Which.
         role: String,
-        /// At least 1.
-        weight: u32,
+        /// To what.
+        change: RoleChange,
+        /// Who asks.
+        principal: Arc<str>,
+    },
+    /// Speak no more of a role.
+    RemoveRole {
+        /// Which.
+        role: String,
         /// Who asks.
         principal: Arc<str>,
     },

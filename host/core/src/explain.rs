@@ -78,7 +78,7 @@ impl Cluster {
         Some(Explanation {
             framework: framework.record.name.to_string(),
             demands: demands
-                .map(|(i, demand)| self.explain_demand(host, i, demand, &state))
+                .map(|(i, demand)| self.explain_demand(id, host, i, demand, &state))
                 .collect(),
             state,
         })
@@ -115,6 +115,7 @@ impl Cluster {
 
     fn explain_demand(
         &self,
+        framework: FrameworkId,
         host: &Host,
         at: usize,
         demand: &Demand,
@@ -141,7 +142,9 @@ impl Cluster {
                 .cmp(&a.agents)
                 .then_with(|| a.reason.cmp(&b.reason))
         });
-        let hint = if state.is_empty() {
+        let hint = if let Some(quota) = self.quota_in_the_way(framework, demand) {
+            quota
+        } else if state.is_empty() {
             hint(demand, fit, &reasons)
         } else {
             format!("the framework has no turns now: {state}")

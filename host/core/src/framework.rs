@@ -161,7 +161,8 @@ impl Cluster {
 
     fn check_install(&self, install: &Install) -> Result<(), (RefusedKind, String)> {
         check_name(&install.name).map_err(|e| (RefusedKind::Invalid, format!("name: {e}")))?;
-        check_name(&install.role).map_err(|e| (RefusedKind::Invalid, format!("role: {e}")))?;
+        crate::quota::check_role(&install.role)
+            .map_err(|e| (RefusedKind::Invalid, format!("role: {e}")))?;
         self.check_options(&install.options)?;
         let in_trial = self.installs.iter().map(|(_, record)| &*record.name);
         let mut in_trial = in_trial.chain(

@@ -65,10 +65,14 @@ impl Cluster {
                 let resources = &task.record.spec.resources;
                 used.add(resources);
                 agents.entry(task.record.agent).or_default().add(resources);
-                roles
-                    .entry(&framework.record.role)
-                    .or_default()
-                    .add(resources);
+                let mut role = &*framework.record.role;
+                loop {
+                    roles.entry(role).or_default().add(resources);
+                    match role.rsplit_once('/') {
+                        Some((above, _)) => role = above,
+                        None => break,
+                    }
+                }
             }
             holds(used == framework.used, "framework-used", || {
                 format!("framework {id}: {used:?}, kept {:?}", framework.used)
@@ -231,7 +235,8 @@ impl Cluster {
             })?;
             let wants = !framework.demands.is_empty()
                 && !framework.record.quarantined
-                && !framework.record.removing;
+                && !framework.record.removing
+                && !self.capped.contains(id);
             holds(wants == self.shares.wants(*id), "wanting", || {
                 format!("framework {id}")
             })?;
@@ -251,6 +256,30 @@ impl Cluster {
                 },
             )?;
         }
+        let mut lacking = [0; 5];
+        for (name, role) in &self.state.roles {
+            let Some(quota) = &role.quota else { continue };
+            let charged = self
+                .shares
+                .of_role(name)
+                .map_or([0; 5], |charged| charged.plain());
+            for (i, lacking) in lacking.iter_mut().enumerate() {
+                *lacking += quota.guarantee.plain()[i].saturating_sub(charged[i]);
+            }
+        }
+        holds(lacking == *self.shares.lacking(), "lacking", || {
+            format!("{lacking:?}, kept {:?}", self.shares.lacking())
+        })?;
+        let mut free_total = [0; 5];
+        for id in self.links.keys() {
+            let free = self.free(*id).unwrap_or_default();
+            for (total, free) in free_total.iter_mut().zip(free.plain()) {
+                *total += free;
+            }
+        }
+        holds(free_total == self.free_total, "free-total", || {
+            format!("{free_total:?}, kept {:?}", self.free_total)
+        })?;
         for (id, link) in &self.links {
             let shown = self.offerable.get(&link.shown) == Some(id);
             let gives = self.free(*id).is_some_and(|free| !free.runs_nothing());

@@ -10,10 +10,11 @@
 //! | what can happen, what can be asked for | `event.rs`, `action.rs` |
 //! | what is durable, and the only way to change it | `record.rs`, `state.rs` |
 //! | the step function | `cluster.rs` |
-//! | one entity | `agents.rs`, `framework.rs`, `tasks.rs`, `web.rs` |
+//! | one entity | `agents.rs`, `leaving.rs`, `framework.rs`, `tasks.rs`, `web.rs` |
 //! | what a turn sees, what a guest's call may do | `turn.rs`, `ledger.rs` |
 //! | how a turn begins and ends | `turns.rs`, `effects.rs`, `faults.rs` |
-//! | who is next, and what it is offered | `fairness.rs`, `allocate.rs`, `fit.rs` |
+//! | who is next, and what it is offered | `shares.rs`, `order.rs`, `fairness.rs`, `allocate.rs`, `fit.rs` |
+//! | roles, their quota | `roles.rs`, `quota.rs` |
 //! | why something waits | `explain.rs` |
 //! | what must always hold | `invariants.rs` |
 #![no_std]
@@ -38,7 +39,9 @@ pub mod limits;
 pub mod map;
 mod order;
 pub mod outbox;
+mod quota;
 pub mod record;
+mod roles;
 mod shares;
 pub mod state;
 mod tasks;

@@ -9,8 +9,8 @@ use crate::turn::Fault;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use mezzo_types::{
-    AgentId, AgentInfo, AssignedPort, BatchId, Demand, Digest, FrameworkId, Instant, Run, Status,
-    TaskId, TaskSpec, Term,
+    AgentId, AgentInfo, AssignedPort, BatchId, Demand, Digest, FrameworkId, Instant, Resources,
+    Run, Status, TaskId, TaskSpec, Term,
 };
 
 /// The version of the records' meaning. A store that holds a larger one is refused.
@@ -56,6 +56,8 @@ pub enum Record {
     Gone(AgentId, Option<GoneRecord>),
     /// A role that an operator has spoken of.
     Role(RoleRecord),
+    /// An operator speaks of it no more; if nothing holds it, it is gone.
+    RoleRemoved(Arc<str>),
     /// An installed framework.
     Framework(Arc<FrameworkRecord>),
     /// It is gone, with its demands, timers and state. (Its tasks have their own records.)
@@ -188,6 +190,40 @@ pub struct RoleRecord {
     pub name: Arc<str>,
     /// Its part of the cluster against other roles' weights; at least 1.
     pub weight: u32,
+    /// What it is promised and held to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<Quota>,
+}
+
+/// What a role is promised and held to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Quota {
+    /// So much is kept for it.
+    pub guarantee: Resources,
+    /// It gets no more than that, of each resource that is named here.
+    pub limit_cpu_milli: Option<u64>,
+    /// In bytes.
+    pub limit_memory_bytes: Option<u64>,
+    /// In bytes.
+    pub limit_disk_bytes: Option<u64>,
+    /// Whole devices.
+    pub limit_gpus: Option<u64>,
+}
+
+impl Quota {
+    /// The limit in the order of [`Resources::plain`]; `u64::MAX` is none.
+    #[must_use]
+    pub fn limit(&self) -> [u64; 5] {
+        [
+            self.limit_cpu_milli,
+            self.limit_memory_bytes,
+            self.limit_disk_bytes,
+            self.limit_gpus,
+            None,
+        ]
+        .map(|limit| limit.unwrap_or(u64::MAX))
+    }
 }
 
 /// An installed framework.

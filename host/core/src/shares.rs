@@ -8,6 +8,7 @@
 
 use crate::fairness::{Share, WHOLE, dominant};
 use crate::order::{Order, Seen};
+use crate::record::Quota;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -21,6 +22,8 @@ const LEVEL_BITS: u32 = 16;
 /// Where a child stands among its siblings: smaller is sooner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
+    /// Whether it has what it is promised: those that lack it come first.
+    satisfied: bool,
     level: u64,
     served: u64,
 }
@@ -37,6 +40,8 @@ struct Role {
     parent: usize,
     weight: u32,
     charged: Resources,
+    /// What it is promised, if it is a top-level role.
+    guarantee: [u64; 5],
     served: u64,
     /// Children that want something.
     order: Order<Child, Place>,
@@ -62,6 +67,8 @@ pub struct Shares {
     /// The cluster's total when shares were last reckoned.
     total: Resources,
     served: u64,
+    /// What roles lack of their guarantees, all together.
+    lacking: [u64; 5],
 }
 
 impl Default for Shares {
@@ -72,16 +79,26 @@ impl Default for Shares {
             leaves: BTreeMap::new(),
             total: Resources::NONE,
             served: 0,
+            lacking: [0; 5],
         }
     }
 }
 
 impl Role {
+    fn lacks(&self) -> [u64; 5] {
+        let mut lacks = self.guarantee;
+        for (lacks, charged) in lacks.iter_mut().zip(self.charged.plain()) {
+            *lacks = lacks.saturating_sub(charged);
+        }
+        lacks
+    }
+
     fn new(parent: usize, weight: u32) -> Role {
         Role {
             parent,
             weight,
             charged: Resources::NONE,
+            guarantee: [0; 5],
             served: 0,
             order: Order::default(),
             weights: 0,
@@ -104,9 +121,12 @@ impl Shares {
         number
     }
 
-    /// Sets a role's weight.
-    pub fn set_weight(&mut self, name: &str, weight: u32) {
+    /// Sets what an operator says of a role.
+    pub fn set_role(&mut self, name: &str, weight: u32, quota: Option<&Quota>) {
         let role = self.role(name);
+        self.count_lacking(role, false);
+        self.roles[role].guarantee = quota.map_or([0; 5], |quota| quota.guarantee.plain());
+        self.count_lacking(role, true);
         let parent = self.roles[role].parent;
         let old = core::mem::replace(&mut self.roles[role].weight, weight.max(1));
         if self.roles[parent].order.contains(&Child::Role(role)) {
@@ -153,13 +173,37 @@ impl Shares {
         let mut role = leaf.role;
         self.place_leaf(framework);
         loop {
+            self.count_lacking(role, false);
             change(&mut self.roles[role].charged);
+            self.count_lacking(role, true);
             if role == 0 {
                 return;
             }
             self.place(role);
             role = self.roles[role].parent;
         }
+    }
+
+    /// Counts what a role lacks of its guarantee in, or out.
+    fn count_lacking(&mut self, role: usize, add: bool) {
+        if self.roles[role].guarantee == [0; 5] {
+            return;
+        }
+        let lacks = self.roles[role].lacks();
+        for (all, lacks) in self.lacking.iter_mut().zip(lacks) {
+            *all = if add { *all + lacks } else { *all - lacks };
+        }
+    }
+
+    /// What roles lack of their guarantees, all together, in the order of [`Resources::plain`].
+    pub fn lacking(&self) -> &[u64; 5] {
+        &self.lacking
+    }
+
+    /// What a role is charged, offers included.
+    pub fn of_role(&self, name: &str) -> Option<&Resources> {
+        let role = self.names.get(name)?;
+        self.roles.get(*role).map(|role| &role.charged)
     }
 
     /// What a framework is charged, offers included.
@@ -297,6 +341,7 @@ impl Shares {
         };
         let (role, seen) = (leaf.role, leaf.seen);
         let place = Place {
+            satisfied: true,
             level: level(self.share(&leaf.charged), 1),
             served: leaf.served,
         };
@@ -311,6 +356,7 @@ impl Shares {
         let it = &self.roles[role];
         let seen = (it.order.len() > 0).then(|| it.order.least());
         let place = Place {
+            satisfied: it.lacks() == [0; 5],
             level: level(self.share(&it.charged), it.weight),
             served: it.served,
         };
@@ -394,10 +440,10 @@ mod tests {
         assert_eq!(next(&shares), Some(3));
         shares.charge(FrameworkId(3), &cpu(15_000));
         assert_eq!(next(&shares), Some(2), "role b has more than a");
-        shares.set_weight("b", 2);
+        shares.set_role("b", 2, None);
         assert_eq!(next(&shares), Some(4), "for its weight it has less");
         shares.discharge(FrameworkId(3), &cpu(15_000));
-        shares.set_weight("b", 1);
+        shares.set_role("b", 1, None);
         shares.charge(FrameworkId(2), &cpu(5_000));
         shares.charge(FrameworkId(4), &cpu(20_000));
         assert_eq!(next(&shares), Some(2), "within a role, the poorest");

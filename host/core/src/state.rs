@@ -6,8 +6,8 @@
 
 use crate::map::Map;
 use crate::record::{
-    AgentRecord, ClusterRecord, FrameworkRecord, GoneRecord, PrincipalRecord, Record, StatusRecord,
-    TaskRecord,
+    AgentRecord, ClusterRecord, FrameworkRecord, GoneRecord, PrincipalRecord, Quota, Record,
+    StatusRecord, TaskRecord,
 };
 use crate::turn::Task;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -78,8 +78,14 @@ pub struct AgentState {
 pub struct RoleState {
     /// At least 1.
     pub weight: u32,
-    /// By its frameworks' tasks that have not ended.
+    /// What it is promised and held to.
+    pub quota: Option<Quota>,
+    /// By tasks of its frameworks, and of roles below it, that have not ended.
     pub used: Resources,
+    /// Frameworks and roles directly below it.
+    pub holds: usize,
+    /// Whether an operator has spoken of it.
+    pub spoken: bool,
 }
 
 /// One framework.
@@ -148,7 +154,15 @@ impl State {
                 Ok(())
             }
             Record::Role(role) => {
-                self.role(&role.name).weight = role.weight.max(1);
+                let known = self.role(&role.name);
+                (known.weight, known.spoken) = (role.weight.max(1), true);
+                known.quota.clone_from(&role.quota);
+                Ok(())
+            }
+            Record::RoleRemoved(role) => {
+                let known = self.role(role);
+                (known.weight, known.quota, known.spoken) = (1, None, false);
+                self.drop_role(role);
                 Ok(())
             }
             Record::Framework(framework) => {
@@ -236,13 +250,6 @@ impl State {
         Ok(())
     }
 
-    fn role(&mut self, name: &Arc<str>) -> &mut RoleState {
-        self.roles.entry(Arc::clone(name)).or_insert(RoleState {
-            weight: 1,
-            used: Resources::NONE,
-        })
-    }
-
     fn framework(&mut self, id: FrameworkId) -> Result<&mut FrameworkState, CorruptRecord> {
         self.frameworks
             .get_mut(&id)
@@ -250,11 +257,11 @@ impl State {
     }
 
     fn apply_framework(&mut self, record: &Arc<FrameworkRecord>) {
-        self.role(&record.role);
         if let Some(known) = self.frameworks.get_mut(&record.id) {
             known.record = Arc::clone(record);
             return;
         }
+        self.role(&record.role).holds += 1;
         self.names.insert(Arc::clone(&record.name), record.id);
         let state = FrameworkState {
             record: Arc::clone(record),
@@ -279,6 +286,9 @@ impl State {
         }
         if let Some(framework) = self.frameworks.remove(&id) {
             self.names.remove(&framework.record.name);
+            let role = &framework.record.role;
+            self.role(role).holds -= 1;
+            self.drop_role(role);
         }
         Ok(())
     }
@@ -339,7 +349,7 @@ impl State {
         agent.used.add(resources);
         framework.used.add(resources);
         let role = Arc::clone(&framework.record.role);
-        self.role(&role).used.add(resources);
+        self.change_used(&role, |used| used.add(resources));
         Ok(())
     }
 
@@ -383,7 +393,9 @@ impl State {
         if let Some(framework) = self.frameworks.get_mut(&record.framework) {
             framework.used.take(resources);
             let role = Arc::clone(&framework.record.role);
-            self.role(&role).used.take(resources);
+            self.change_used(&role, |used| {
+                let _ = used.take(resources);
+            });
         }
     }
 
@@ -448,7 +460,8 @@ pub fn rank(record: &Record) -> u8 {
         | Record::Agent(_)
         | Record::AgentRemoved(_)
         | Record::Gone(..)
-        | Record::Role(_) => 1,
+        | Record::Role(_)
+        | Record::RoleRemoved(_) => 1,
         Record::Framework(_) | Record::FrameworkRemoved(_) => 2,
         Record::Demands(..) | Record::Timer(..) | Record::State(..) => 3,
         Record::Task(_) => 4,

@@ -27,6 +27,9 @@ enum Chance {
     Wait(u64),
     Kill(usize),
     MasterDies,
+    Quota(usize, u64, u64),
+    Drain(usize),
+    Activate(usize),
 }
 
 fn chance() -> impl Strategy<Value = Chance> {
@@ -40,6 +43,9 @@ fn chance() -> impl Strategy<Value = Chance> {
         2 => (1..2_000_u64).prop_map(Chance::Wait),
         1 => (0..99_usize).prop_map(Chance::Kill),
         1 => Just(Chance::MasterDies),
+        1 => (0..2_usize, 0..5_u64, 0..12_u64).prop_map(|(r, g, l)| Chance::Quota(r, g, l)),
+        1 => (0..AGENTS).prop_map(Chance::Drain),
+        2 => (0..AGENTS).prop_map(Chance::Activate),
     ]
 }
 
@@ -144,8 +150,30 @@ impl Game {
             Chance::MasterDies => {
                 self.world.lead();
             }
+            Chance::Quota(role, guarantee, limit) => {
+                let (guarantee, limit) = (guarantee * 1_000, limit * 1_000);
+                self.world
+                    .command(&format!("role r{role} guarantee={guarantee} limit={limit}"));
+            }
+            Chance::Drain(n) if self.world.agents.contains_key(&format!("a{n}")) => {
+                self.world.command(&format!("drain a{n} after=1000"));
+            }
+            Chance::Activate(n) if self.world.agents.contains_key(&format!("a{n}")) => {
+                self.world.command(&format!("activate a{n}"));
+            }
+            Chance::Drain(_) | Chance::Activate(_) => {}
         }
         self.deliver();
+        self.check_limits();
+    }
+
+    /// A quota that was not forced is never exceeded, and what is promised is there to be had.
+    fn check_limits(&self) {
+        for (name, role) in &self.world.cluster.state().roles {
+            let Some(quota) = &role.quota else { continue };
+            let (used, limit) = (role.used.cpu_milli, quota.limit()[0]);
+            assert!(used <= limit, "role {name} uses {used} of {limit}");
+        }
     }
 
     /// Every framework wants its tasks, launches what it can, and counts what has ended.
@@ -323,9 +351,13 @@ impl Game {
 
     /// No more faults: everything that was wanted must end.
     fn heal(&mut self) {
+        for role in 0..2 {
+            self.play(Chance::Quota(role, 0, 1_000));
+        }
         for round in 0..2_000 {
             for n in 0..AGENTS {
                 self.play(Chance::Connect(n));
+                self.play(Chance::Activate(n));
             }
             while let Some(name) = self.world.turns.keys().next().cloned() {
                 self.end_turn(&name);

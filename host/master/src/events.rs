@@ -148,6 +148,7 @@ impl Before {
                 let identity = agent.info.facts.identity.clone();
                 Some(What::Agent(agent.info.id, identity, word))
             }
+            Record::RoleRemoved(_) => None,
             Record::Role(role) => Some(What::Role(Arc::clone(&role.name), role.weight)),
             Record::Framework(new) => {
                 let name = Arc::clone(&new.name);

@@ -55,6 +55,7 @@ fn write(record: &Record, writes: &mut Vec<Write>) {
                 delete(key)
             });
         }
+        Record::RoleRemoved(role) => writes.push(delete(text(b'r', role))),
         Record::Role(role) => writes.push(put(text(b'r', &role.name))),
         Record::Framework(framework) => writes.push(put(number(b'f', framework.id.0))),
         // The core has taken away its state and timers, key by key.

@@ -1,8 +1,9 @@
 //! Plays a cluster by hand: one command a line in, the core's actions in short form out. Every step is
 //! followed by a check of all invariants and of the rule that records alone rebuild the state.
 
-use mezzo_core::event::{AgentChange, Install, Upgrade};
+use mezzo_core::event::{AgentChange, Install, RoleChange, Upgrade};
 use mezzo_core::ledger::{Ledger, Placement};
+use mezzo_core::record::Quota;
 use mezzo_core::turn::{GuestEvent, WebRequest, WebResponse};
 use mezzo_core::{
     Action, Answer, Call, Cluster, ClusterLimits, Event, Fault, FaultKind, FrameworkLimits, Record,
@@ -369,9 +370,11 @@ impl World {
             }),
             "role" => self.ask(Request::SetRole {
                 role: rest[0].into(),
-                weight: value(rest, "weight")
-                    .and_then(|w| w.parse().ok())
-                    .unwrap_or(1),
+                change: role_change(rest),
+                principal: Arc::from("admin"),
+            }),
+            "unrole" => self.ask(Request::RemoveRole {
+                role: rest[0].into(),
                 principal: Arc::from("admin"),
             }),
             "explain" => self.ask(Request::Explain {
@@ -749,6 +752,27 @@ fn describe_answer(answer: &Answer) -> String {
     }
 }
 
+/// `role NAME weight=2 guarantee=cpu limit=cpu force dry`, amounts in thousandths of a cpu.
+fn role_change(words: &[&str]) -> RoleChange {
+    let number = |name| value(words, name).map(|n| n.parse().expect("a number"));
+    let (guarantee, limit): (Option<u64>, Option<u64>) = (number("guarantee"), number("limit"));
+    let quota = Quota {
+        guarantee: Resources {
+            cpu_milli: guarantee.unwrap_or(0),
+            ..Resources::NONE
+        },
+        limit_cpu_milli: limit,
+        ..Quota::default()
+    };
+    let weight = value(words, "weight").map(|n| n.parse().expect("a number"));
+    RoleChange {
+        weight,
+        quota: (weight.is_none()).then_some(quota),
+        force: words.contains(&"force"),
+        dry_run: words.contains(&"dry"),
+    }
+}
+
 /// Only the newest record of each key, as a store keeps them.
 pub fn compact(log: &[Record]) -> Vec<Record> {
     let mut kept: BTreeMap<String, Record> = BTreeMap::new();
@@ -769,6 +793,10 @@ pub fn compact(log: &[Record]) -> Vec<Record> {
                 key
             }
             Record::Role(r) => format!("role/{}", r.name),
+            Record::RoleRemoved(name) => {
+                kept.remove(&format!("role/{name}"));
+                continue;
+            }
             Record::Framework(f) => format!("framework/{}", f.id),
             Record::FrameworkRemoved(id) => {
                 kept.remove(&format!("framework/{id}"));

@@ -58,14 +58,17 @@ pub async fn no_query_where_none_is_read(
         "/api/v1/tasks",
         "/api/v1/tasks/{framework}/{task}/logs",
     ];
+    const CHANGED: [(&str, &str); 3] = [
+        ("DELETE", "/api/v1/tasks/{framework}/{task}"),
+        ("DELETE", "/api/v1/principals/{name}"),
+        ("PUT", "/api/v1/roles/{role}"),
+    ];
     let method = request.method().clone();
     let route = request.extensions().get::<axum::extract::MatchedPath>();
     let route = route.map(axum::extract::MatchedPath::as_str);
     let checked = route.is_some_and(|route| {
-        let kill =
-            method == axum::http::Method::DELETE && route == "/api/v1/tasks/{framework}/{task}";
-        let forced = method == axum::http::Method::DELETE && route == "/api/v1/principals/{name}";
-        route.starts_with("/api/") && !READ.contains(&route) && !kill && !forced
+        let asks = CHANGED.contains(&(method.as_str(), route));
+        route.starts_with("/api/") && !READ.contains(&route) && !asks
     });
     let first = request
         .uri()

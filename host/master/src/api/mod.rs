@@ -99,7 +99,10 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/status", get(status::status))
         .route("/api/v1/events", get(events::follow))
         .route("/api/v1/roles", get(roles::list))
-        .route("/api/v1/roles/{role}", put(roles::set))
+        .route(
+            "/api/v1/roles/{role}",
+            put(roles::set).delete(roles::remove),
+        )
         .route("/api/v1/principals", get(principals::list))
         .route(
             "/api/v1/principals/{name}",

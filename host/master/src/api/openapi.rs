@@ -25,6 +25,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
         events::follow,
         roles::list,
         roles::set,
+        roles::remove,
         principals::list,
         principals::set,
         principals::remove,

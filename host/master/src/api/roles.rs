@@ -1,17 +1,21 @@
-//! Roles: who is charged and who shares.
+//! Roles: who is charged and who shares, what each is promised and held to.
 
 use super::ask;
 use super::auth::Principal;
-use super::dto::{Role, Roles, Weight};
+use super::dto::{Role, RoleSettings, Roles};
 use super::error::Result;
-use super::json::{self, Path};
+use super::json::{self, Path, Query};
 use crate::master::Shared;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use mezzo_core::Request;
+use mezzo_core::event::RoleChange;
+use mezzo_core::record::Quota;
 use mezzo_types::Resources;
+use serde::Deserialize;
 use std::sync::Arc;
+use utoipa::IntoParams;
 
 /// All roles.
 #[utoipa::path(get, path = "/api/v1/roles", tag = "cluster", responses((status = 200, body = Roles)))]
@@ -23,6 +27,8 @@ pub async fn list(State(shared): State<Arc<Shared>>) -> Result<Json<Roles>> {
     let roles = roles.map(|(name, role)| Role {
         role: name.to_string(),
         weight: role.weight,
+        guarantee: role.quota.as_ref().map(|quota| (&quota.guarantee).into()),
+        limit: role.quota.as_ref().map(super::dto::Limit::from),
         used: (&role.used).into(),
         share_milli: share_milli(&role.used, total),
     });
@@ -40,20 +46,73 @@ fn share_milli(used: &Resources, total: &Resources) -> u64 {
     parts.max().unwrap_or(0)
 }
 
-/// Sets a role's weight.
-#[utoipa::path(put, path = "/api/v1/roles/{role}", tag = "cluster", params(("role" = String, Path)), request_body = Weight, responses((status = 204), (status = 400, body = super::error::ErrorBody)))]
+/// How a role is set.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct How {
+    /// Even if the role uses more than its limit, or the cluster has less than is guaranteed.
+    force: Option<bool>,
+    /// Only say whether it would be accepted.
+    dry_run: Option<bool>,
+}
+
+/// Sets a role's weight or quota; what is left out stays as it is.
+#[utoipa::path(put, path = "/api/v1/roles/{role}", tag = "cluster", params(("role" = String, Path), How), request_body = RoleSettings, responses((status = 204), (status = 400, body = super::error::ErrorBody), (status = 409, body = super::error::ErrorBody)))]
 pub async fn set(
     State(shared): State<Arc<Shared>>,
     Extension(Principal(principal)): Extension<Principal>,
     Path(role): Path<String>,
-    json::Json(body): json::Json<Weight>,
+    Query(how): Query<How>,
+    json::Json(body): json::Json<RoleSettings>,
 ) -> Result<StatusCode> {
-    json::name("role", &role)?;
+    let quota = body.quota()?;
+    let change = RoleChange {
+        weight: body.weight,
+        quota,
+        force: how.force.unwrap_or(false),
+        dry_run: how.dry_run.unwrap_or(false),
+    };
     let request = Request::SetRole {
         role,
-        weight: body.weight,
+        change,
         principal,
     };
     ask(&shared, request).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Takes back what was said of a role; it is gone if nothing holds it.
+#[utoipa::path(delete, path = "/api/v1/roles/{role}", tag = "cluster", params(("role" = String, Path)), responses((status = 204), (status = 404, body = super::error::ErrorBody), (status = 409, body = super::error::ErrorBody)))]
+pub async fn remove(
+    State(shared): State<Arc<Shared>>,
+    Extension(Principal(principal)): Extension<Principal>,
+    Path(role): Path<String>,
+) -> Result<StatusCode> {
+    ask(&shared, Request::RemoveRole { role, principal }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+impl RoleSettings {
+    /// The quota that is meant; none if it is not spoken of.
+    fn quota(&self) -> Result<Option<Quota>> {
+        if self.guarantee.is_none() && self.limit.is_none() {
+            return Ok(None);
+        }
+        let guarantee = self.guarantee.unwrap_or_default();
+        let limit = self.limit.unwrap_or_default();
+        Ok(Some(Quota {
+            guarantee: Resources {
+                cpu_milli: guarantee.cpu_milli.unwrap_or(0),
+                memory_bytes: guarantee.memory_bytes.unwrap_or(0),
+                disk_bytes: guarantee.disk_bytes.unwrap_or(0),
+                gpus: guarantee.gpus.unwrap_or(0),
+                ..Resources::NONE
+            },
+            limit_cpu_milli: limit.cpu_milli,
+            limit_memory_bytes: limit.memory_bytes,
+            limit_disk_bytes: limit.disk_bytes,
+            limit_gpus: limit.gpus,
+        }))
+    }
 }

@@ -9,7 +9,7 @@ mod task;
 pub use agent::{Agent, AgentPage, Resources, UsedOf};
 pub use framework::{Change, Explanation, Fault, Framework, FrameworkPage, LimitsChange, Resume};
 pub use status::{
-    Agents, Component, ComponentStored, Components, Frameworks, LogLine, LogLines, NewToken,
-    Principal, Principals, RegistryHealth, Role, Roles, Status, Weight,
+    Agents, Component, ComponentStored, Components, Frameworks, Limit, LogLine, LogLines, NewToken,
+    Principal, Principals, RegistryHealth, Role, RoleSettings, Roles, Status,
 };
 pub use task::{Task, TaskPage};

@@ -79,18 +79,52 @@ pub struct Role {
     pub role: String,
     /// Its part against other roles' weights.
     pub weight: u32,
-    /// By its frameworks' tasks.
+    /// So much is kept for it; null if nothing is.
+    pub guarantee: Option<super::Resources>,
+    /// It gets no more than that; null if it has no quota.
+    pub limit: Option<Limit>,
+    /// By tasks of its frameworks and of the roles below it.
     pub used: super::Resources,
     /// Its largest part of any resource of the cluster, in thousandths.
     pub share_milli: u64,
 }
 
-/// A role's weight.
+/// What an operator says of a role; what is left out stays as it is.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Weight {
+pub struct RoleSettings {
     /// From 1 to 1000000.
-    pub weight: u32,
+    pub weight: Option<u32>,
+    /// So much is kept for it. Given without `limit`, it takes the limit away.
+    pub guarantee: Option<Limit>,
+    /// It gets no more than that, of what is named. Given without `guarantee`, it takes the guarantee
+    /// away.
+    pub limit: Option<Limit>,
+}
+
+/// An amount of some resources; what is null is not spoken of.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limit {
+    /// Thousandths of one processor.
+    pub cpu_milli: Option<u64>,
+    /// Main memory.
+    pub memory_bytes: Option<u64>,
+    /// Space below the agents' work folders.
+    pub disk_bytes: Option<u64>,
+    /// Whole devices.
+    pub gpus: Option<u64>,
+}
+
+impl From<&mezzo_core::record::Quota> for Limit {
+    fn from(quota: &mezzo_core::record::Quota) -> Limit {
+        Limit {
+            cpu_milli: quota.limit_cpu_milli,
+            memory_bytes: quota.limit_memory_bytes,
+            disk_bytes: quota.limit_disk_bytes,
+            gpus: quota.limit_gpus,
+        }
+    }
 }
 
 /// All principals.

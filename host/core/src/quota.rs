@@ -1,0 +1,261 @@
+//! What an operator promises a role, and holds it to: a guarantee and a limit for each resource.
+//!
+//! A limit is never exceeded: offers are cut to what is left of it, and what is offered counts as
+//! used. A guarantee is never oversold: the guarantees of all roles together fit into the cluster, and
+//! as much as they still lack stays free of everyone else, even while their frameworks are slow or
+//! absent. Only top-level roles have quota; what is below them shares it.
+
+use crate::action::{Answer, RefusedKind};
+use crate::cluster::{Cluster, WEIGHT_MAX};
+use crate::record::{Quota, Record, RoleRecord};
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use mezzo_types::{AMOUNT_MAX, Demand, FrameworkId, RequestId, Resources, check_name};
+
+/// Levels of a role's name.
+const LEVELS_MAX: usize = 8;
+/// What stands for no bound.
+const UNBOUNDED: u64 = u64::MAX;
+/// The resources with fields of their own, as people write them.
+const KINDS: [&str; 5] = ["cpu", "memory", "disk", "gpus", "ports"];
+
+/// How much more a framework may be offered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Room([u64; 5]);
+
+impl Room {
+    /// How many such pieces it holds.
+    pub fn pieces(&self, each: &Resources) -> u64 {
+        let pieces = self.0.iter().zip(each.plain());
+        pieces
+            .filter(|(left, n)| **left != UNBOUNDED && *n > 0)
+            .map(|(left, n)| left / n)
+            .min()
+            .unwrap_or(UNBOUNDED)
+    }
+
+    /// So much of it is used.
+    pub fn take(&mut self, amount: &Resources) {
+        for (left, n) in self.0.iter_mut().zip(amount.plain()) {
+            if *left != UNBOUNDED {
+                *left = left.saturating_sub(n);
+            }
+        }
+    }
+}
+
+/// The top-level role that a role belongs to.
+pub fn top(role: &str) -> &str {
+    role.split('/').next().unwrap_or(role)
+}
+
+/// A role's name: names with `/` between them.
+pub fn check_role(role: &str) -> Result<(), String> {
+    let levels: Vec<&str> = role.split('/').collect();
+    if levels.len() > LEVELS_MAX {
+        return Err(format!("at most {LEVELS_MAX} levels, not {}", levels.len()));
+    }
+    for level in levels {
+        check_name(level).map_err(|error| format!("{level:?}: {error}"))?;
+    }
+    Ok(())
+}
+
+/// What an operator wants a role to be; what is none stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RoleChange {
+    /// At least 1.
+    pub weight: Option<u32>,
+    /// Another guarantee and limit; an empty quota takes both away.
+    pub quota: Option<Quota>,
+    /// Even if the role has more by now, or the cluster has not so much.
+    pub force: bool,
+    /// Only say whether it would be accepted.
+    pub dry_run: bool,
+}
+
+impl Cluster {
+    pub(crate) fn on_set_role(&mut self, id: RequestId, role: &str, change: RoleChange) {
+        if let Err(problem) = self.check_change(role, &change) {
+            let (kind, message) = problem;
+            return self.refuse(id, kind, message);
+        }
+        if !change.dry_run {
+            let old = self.state.roles.get(role);
+            let quota = match change.quota {
+                Some(quota) => Some(quota).filter(|quota| *quota != Quota::default()),
+                None => old.and_then(|old| old.quota.clone()),
+            };
+            self.record(Record::Role(RoleRecord {
+                name: Arc::from(role),
+                weight: change.weight.or(old.map(|old| old.weight)).unwrap_or(1),
+                quota,
+            }));
+            self.uncap();
+        }
+        self.reply(id, Answer::Done);
+    }
+
+    fn check_change(&self, role: &str, change: &RoleChange) -> Result<(), (RefusedKind, String)> {
+        let invalid = |message| Err((RefusedKind::Invalid, message));
+        if let Err(problem) = check_role(role) {
+            return invalid(format!("role: {problem}"));
+        }
+        if let Some(weight) = change.weight.filter(|w| !(1..=WEIGHT_MAX).contains(w)) {
+            return invalid(format!("weight: from 1 to {WEIGHT_MAX}, not {weight}"));
+        }
+        let Some(quota) = &change.quota else {
+            return Ok(());
+        };
+        if role.contains('/') {
+            return invalid(format!(
+                "role {role}: only top-level roles have quota; set that of {}",
+                top(role)
+            ));
+        }
+        let (guarantee, limit) = (quota.guarantee.plain(), quota.limit());
+        if !quota.guarantee.custom.is_empty() || quota.guarantee.invalid().is_some() {
+            return invalid(format!(
+                "guarantee: of {}, each up to {AMOUNT_MAX}",
+                KINDS.join(", ")
+            ));
+        }
+        for ((kind, guarantee), limit) in KINDS.iter().zip(guarantee).zip(limit) {
+            if guarantee > limit {
+                return invalid(format!(
+                    "{kind}: the guarantee, {guarantee}, is more than the limit, {limit}"
+                ));
+            }
+        }
+        if change.force {
+            return Ok(());
+        }
+        let conflict = |message| Err((RefusedKind::Conflict, message));
+        // What turns hold of it may be launched yet.
+        let used = self
+            .shares
+            .of_role(role)
+            .map_or([0; 5], |charged| charged.plain());
+        for ((kind, used), limit) in KINDS.iter().zip(used).zip(limit) {
+            if used > limit {
+                return conflict(format!(
+                    "{kind}: role {role} uses or is offered {used}, more than the limit, {limit}; it would get nothing more until it uses less (`force` sets it all the same)"
+                ));
+            }
+        }
+        let others = self.state.roles.iter().filter(|(name, _)| &***name != role);
+        let mut promised = quota.guarantee.clone();
+        others
+            .filter_map(|(_, other)| other.quota.as_ref())
+            .for_each(|quota| promised.add(&quota.guarantee));
+        for ((kind, promised), total) in KINDS
+            .iter()
+            .zip(promised.plain())
+            .zip(self.state.total.plain())
+        {
+            if promised > total {
+                return conflict(format!(
+                    "{kind}: all guarantees together would be {promised}, and the cluster has {total} (`force` sets it all the same)"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn on_remove_role(&mut self, id: RequestId, role: &str) {
+        let Some(known) = self.state.roles.get(role) else {
+            let message =
+                format!("there is no role {role:?}; `mezzo role ls` lists those there are");
+            return self.refuse(id, RefusedKind::NotFound, message);
+        };
+        if known.holds > 0 {
+            let message = format!(
+                "role {role} has {} frameworks and roles; it goes with the last of them",
+                known.holds
+            );
+            return self.refuse(id, RefusedKind::Conflict, message);
+        }
+        self.record(Record::RoleRemoved(Arc::from(role)));
+        self.uncap();
+        self.reply(id, Answer::Done);
+    }
+
+    /// How much more a framework may be offered at once: what is left of its role's limit, and what is
+    /// free beside what is kept for the guarantees of others.
+    pub(crate) fn room(&self, id: FrameworkId) -> Room {
+        let mut room = [UNBOUNDED; 5];
+        let Some(framework) = self.state.frameworks.get(&id) else {
+            return Room(room);
+        };
+        let role = top(&framework.record.role);
+        let quota = self.state.roles.get(role).and_then(|r| r.quota.as_ref());
+        let charged = self
+            .shares
+            .of_role(role)
+            .map_or([0; 5], |charged| charged.plain());
+        if let Some(quota) = quota {
+            for ((room, limit), charged) in room.iter_mut().zip(quota.limit()).zip(charged) {
+                if limit != UNBOUNDED {
+                    *room = limit.saturating_sub(charged);
+                }
+            }
+        }
+        let own = quota.map_or([0; 5], |quota| quota.guarantee.plain());
+        for (i, room) in room.iter_mut().enumerate() {
+            let lacks = own[i].saturating_sub(charged[i]);
+            let kept = self.shares.lacking()[i].saturating_sub(lacks);
+            if kept > 0 {
+                *room = (*room).min(self.free_total[i].saturating_sub(kept));
+            }
+        }
+        Room(room)
+    }
+
+    /// Why a demand gets nothing although agents may have room, if quota is in the way.
+    pub(crate) fn quota_in_the_way(&self, id: FrameworkId, demand: &Demand) -> Option<String> {
+        if self.room(id).pieces(&demand.each) > 0 {
+            return None;
+        }
+        let role = top(&self.state.frameworks.get(&id)?.record.role);
+        let charged = self.shares.of_role(role)?.plain();
+        let each = demand.each.plain();
+        let limit = self
+            .state
+            .roles
+            .get(role)
+            .and_then(|known| known.quota.as_ref())
+            .map_or([UNBOUNDED; 5], Quota::limit);
+        let reached = (0..5)
+            .find(|i| limit[*i] != UNBOUNDED && limit[*i].saturating_sub(charged[*i]) < each[*i]);
+        Some(match reached {
+            Some(i) => format!(
+                "limit of role {role} reached: {} of {} {}; it goes on when the role uses less, or has a higher limit",
+                charged[i], limit[i], KINDS[i]
+            ),
+            None => "what is free is kept for roles that are below their guarantee; it goes on when they have it, or when there is more".into(),
+        })
+    }
+
+    /// Frameworks that were held back by quota look again, if there is room for them now.
+    pub(crate) fn uncap(&mut self) {
+        if self.capped.is_empty() {
+            return;
+        }
+        let capped: Vec<FrameworkId> = self.capped.iter().copied().collect();
+        for id in capped {
+            let room = self.room(id);
+            let fits = self.state.frameworks.get(&id).is_none_or(|framework| {
+                framework
+                    .demands
+                    .iter()
+                    .any(|demand| room.pieces(&demand.each) > 0)
+            });
+            if fits {
+                self.capped.remove(&id);
+                self.demands_changed(id, true);
+            }
+        }
+    }
+}
