@@ -40,7 +40,13 @@ pub fn run() -> Result<Built> {
             "  build      for the first time: some minutes, most of them for the WebAssembly compiler"
         );
     }
-    pass(workspace::cargo().args(["build", "--locked", "--workspace", "--bin", "mezzo"]))?;
+    // The agents start their tasks through the second.
+    let binaries = ["--bin", "mezzo", "--bin", "mezzo-shim"];
+    pass(
+        workspace::cargo()
+            .args(["build", "--locked", "--workspace"])
+            .args(binaries),
+    )?;
     let component = framework(&target)?;
     ensure!(mezzo.is_file(), "the build made no {}", mezzo.display());
     step("build", &format!("done in {}", seconds(began.elapsed())));
