@@ -32,6 +32,7 @@ impl LogSink for Quiet {
 /// A sandbox of its own, with its compiler in a process of this program.
 pub fn sandbox(folder: &std::path::Path) -> anyhow::Result<Sandbox> {
     Ok(Sandbox::open(SandboxConfig {
+        source: None,
         cache_dir: folder.join("compiled"),
         compile: CompileCommand {
             program: std::env::current_exe()?,

@@ -103,12 +103,16 @@ impl Master {
             config.limits.log_lines_max,
             config.limits.log_bytes_max,
         ));
+        let components = Arc::new(Components::open(
+            &config.data.join("components"),
+            &config.limits,
+        )?);
         let sandbox = Arc::new(open_sandbox(
             &config,
             parts.compile.clone(),
             Arc::clone(&logs),
+            Arc::clone(&components),
         )?);
-        let components = Components::open(&config.data.join("components"), &config.limits)?;
         let listener = listen("listen", config.listen).await?;
         let agents_listener = listen("agents_listen", config.agents_listen).await?;
         let address = listener.local_addr().map_err(io("read the own address"))?;
@@ -118,7 +122,7 @@ impl Master {
         let shared = Arc::new(Shared {
             started: crate::driver::now(),
             agent_token_sha256: tokens::sha256_hex(agent_token.as_bytes()),
-            components: Arc::new(components),
+            components,
             logs,
             api: crate::api::State::new(&config.limits),
             lead: RwLock::default(),
@@ -247,6 +251,7 @@ fn open_sandbox(
     config: &Config,
     compile: CompileCommand,
     logs: Arc<FrameworkLogs>,
+    components: Arc<Components>,
 ) -> Result<Sandbox, Error> {
     let limits = SandboxLimits {
         component_bytes_max: config.limits.component_bytes_max,
@@ -259,6 +264,12 @@ fn open_sandbox(
         compile,
         limits,
         log: logs,
+        source: Some(Arc::new(move |digest| {
+            let kept = components.get(*digest);
+            kept.inspect_err(|error| tracing::error!(%digest, "{error}"))
+                .ok()
+                .flatten()
+        })),
     })?)
 }
 

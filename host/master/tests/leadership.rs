@@ -44,6 +44,7 @@ impl LogSink for Quiet {
 async fn a_committer_that_panics_ends_the_leadership() {
     let folder = tempfile::tempdir().expect("a folder");
     let sandbox = Sandbox::open(SandboxConfig {
+        source: None,
         cache_dir: folder.path().join("compiled"),
         compile: CompileCommand {
             program: "/bin/false".into(),

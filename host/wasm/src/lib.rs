@@ -40,7 +40,7 @@ pub use component::check_component;
 pub use limits::SandboxLimits;
 pub use logs::{Level, LogSink};
 pub use refused::Refused;
-pub use sandbox::{OpenError, Outcome, Prepared, Sandbox, SandboxConfig};
+pub use sandbox::{OpenError, Outcome, Prepared, Sandbox, SandboxConfig, Source};
 pub use workers::Workers;
 
 #[allow(missing_docs, dead_code, clippy::all)]

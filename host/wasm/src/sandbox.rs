@@ -36,7 +36,13 @@ pub struct SandboxConfig {
     pub limits: SandboxLimits,
     /// Where the frameworks' log lines go.
     pub log: Arc<dyn LogSink>,
+    /// Where components are found that were installed before and are not in the cache any more: it was
+    /// lost, or another version of the engine cannot use it.
+    pub source: Option<Source>,
 }
+
+/// A component's bytes, if they are kept.
+pub type Source = Arc<dyn Fn(&Digest) -> Option<Vec<u8>> + Send + Sync>;
 
 /// Why a sandbox could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +95,7 @@ pub struct Sandbox {
     compile: CompileCommand,
     limits: SandboxLimits,
     sink: Arc<dyn LogSink>,
+    source: Option<Source>,
     ready: Mutex<HashMap<Digest, Arc<Ready>>>,
     instances: Mutex<Instances>,
     logs: Mutex<HashMap<FrameworkId, FrameworkLog>>,
@@ -156,6 +163,7 @@ impl Sandbox {
             compile,
             limits,
             log,
+            source,
         } = config;
         let no_engine =
             |e: wasmtime::Error| OpenError::Engine(format!("{e:#}"), limits.instances_max);
@@ -180,6 +188,7 @@ impl Sandbox {
             compile,
             limits,
             sink: log,
+            source,
             ready: Mutex::default(),
             instances: Mutex::default(),
             logs: Mutex::default(),
@@ -197,8 +206,7 @@ impl Sandbox {
     }
 
     /// Checks and compiles a component, or finds that this was done before, and makes one trial
-    /// instance. To be called at install and, for each installed framework, when the master starts;
-    /// not on an async thread: it may take minutes.
+    /// instance. To be called at install, not on an async thread: it may take minutes.
     pub fn prepare(&self, digest: Digest, bytes: &[u8]) -> Result<Prepared, Refused> {
         let found = digest_of(bytes);
         if found != digest {
@@ -412,16 +420,23 @@ impl Sandbox {
         }
     }
 
-    /// A component in memory, or else from the cache; nothing is compiled here.
+    /// A component in memory, or else from the cache; or else it is compiled once more, which takes
+    /// its time, and only this worker's.
     fn find_ready(&self, digest: &Digest) -> Result<Arc<Ready>, Refused> {
         if let Some(ready) = lock(&self.ready).get(digest) {
             return Ok(Arc::clone(ready));
         }
-        let path = self.cache.find(digest).ok_or_else(|| {
-            Refused::Compile(format!(
-                "{digest} is not prepared: the master prepares it at start"
-            ))
-        })?;
+        let Some(path) = self.cache.find(digest) else {
+            let bytes = self.source.as_ref().and_then(|source| source(digest));
+            let bytes = bytes.ok_or_else(|| {
+                Refused::Compile(format!(
+                    "{digest} is neither compiled nor kept; upgrade the framework to a component that is"
+                ))
+            })?;
+            self.prepare(*digest, &bytes)?;
+            let ready = lock(&self.ready).get(digest).map(Arc::clone);
+            return ready.ok_or_else(|| Refused::Compile(format!("{digest} was evicted at once")));
+        };
         let ready = Arc::new(self.load(&path)?);
         Ok(Arc::clone(
             lock(&self.ready).entry(*digest).or_insert(ready),

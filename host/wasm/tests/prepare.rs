@@ -157,6 +157,7 @@ fn the_wrong_digest_is_refused() {
 fn a_compiler_that_cannot_be_started_is_the_hosts_trouble() {
     let folder = tempfile::tempdir().expect("a folder");
     let opened = Sandbox::open(SandboxConfig {
+        source: None,
         cache_dir: folder.path().to_owned(),
         compile: CompileCommand {
             program: PathBuf::from("/nonexistent/compiler"),

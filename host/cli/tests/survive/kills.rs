@@ -139,3 +139,22 @@ fn whoever_waits_for_a_job_goes_on_waiting_over_a_killed_master() {
         "{err}"
     );
 }
+
+/// As after an upgrade of the WebAssembly engine, which reads none of the old files.
+#[test]
+fn frameworks_whose_compiled_components_are_lost_are_compiled_again() {
+    let mut cluster = Cluster::start(0, "");
+    let (status, answer) = cluster.install("counter", "", mezzo_test_guests::COUNTER);
+    assert_eq!(status, 201, "{answer}");
+    let count = |c: &Cluster| {
+        c.ask("POST", "/fw/counter/a", b"")
+            .map(|(status, _)| status)
+    };
+    assert_eq!(count(&cluster), Some(200));
+    cluster.kill_master();
+    std::fs::remove_dir_all(cluster.data().join("compiled")).expect("the cache");
+    cluster.start_master();
+    cluster.wait_for("the framework", |c| count(c) == Some(200));
+    let framework = cluster.get("/api/v1/frameworks/counter");
+    assert_eq!(framework["faults"], 0, "{framework}");
+}

@@ -82,6 +82,7 @@ pub fn compiler() -> CompileCommand {
 
 pub fn open(folder: &Path, limits: SandboxLimits, log: Arc<dyn LogSink>) -> Sandbox {
     let opened = Sandbox::open(SandboxConfig {
+        source: None,
         cache_dir: folder.to_owned(),
         compile: compiler(),
         limits,
