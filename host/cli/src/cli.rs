@@ -1,7 +1,8 @@
 //! Every command and flag. What a command does is in `commands/`.
 
 use crate::commands::{
-    agent, bench, dev, events, explain, framework, job, master, principal, role, run, status, task,
+    agent, bench, dev, events, explain, framework, job, master, principal, role, run, sim, status,
+    task,
 };
 use crate::context::Given;
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -47,7 +48,7 @@ impl Access {
 }
 
 /// Commands that ask no master that is there.
-const ALONE: [&str; 3] = ["dev", "master", "bench"];
+const ALONE: [&str; 3] = ["dev", "master", "bench", "sim"];
 
 impl Cli {
     /// What the arguments of this process say.
@@ -121,6 +122,8 @@ pub enum Command {
     Master(master::Master),
     /// Measure
     Bench(bench::Bench),
+    /// Play clusters with faults in virtual time, each from a seed
+    Sim(sim::Sim),
 }
 
 #[cfg(test)]

@@ -83,6 +83,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "mezzo-shim",
             "mezzo-runner",
             "mezzo-bench",
+            "mezzo-sim",
             "mezzo-bundle",
         ],
     ),

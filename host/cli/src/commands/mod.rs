@@ -11,6 +11,7 @@ pub mod master;
 pub mod principal;
 pub mod role;
 pub mod run;
+pub mod sim;
 pub mod status;
 pub mod task;
 mod values;
@@ -28,6 +29,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Master(master) => master.run(),
         Command::Agent(agent) => agent.run(access),
         Command::Bench(bench) => Ok(bench.run()),
+        Command::Sim(sim) => sim.run(),
         Command::Run(run) => client(access, async |client| run.run(client).await),
         Command::Job(job) => client(access, async |client| job.run(client).await),
         Command::Status(status) => client(access, async |client| status.run(client).await),

@@ -1,0 +1,195 @@
+//! A simulated machine: the real agent core, the files that it keeps, and the programs that run.
+//!
+//! Programs outlive their agent, files outlive both, and a reboot ends all programs.
+
+use mezzo_agent_core::{Action, Agent, Ending, Event, Exit, Found, Kill, Launch, Trace};
+use mezzo_types::{AgentFacts, Instant, Reason, Resources, Run, Runtime, Status, Term};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What lies in a run's folder.
+#[derive(Clone, Debug)]
+struct Folder {
+    launch: Launch,
+    kill: Option<Kill>,
+    /// When its program was executed, in which boot.
+    started: Option<(Instant, u64)>,
+    ended: Option<Exit>,
+}
+
+/// What a machine does that others see, or that takes time.
+#[derive(Clone, Debug)]
+pub enum Deed {
+    /// A status for the master.
+    Say(Run, u64, Status),
+    /// The agent never had this run.
+    SayUnknown(Run),
+    /// A program was executed: the agent hears of it, and it ends some time.
+    Executed(Run),
+    /// A program was signalled: it ends soon.
+    Signalled(Run),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Machine {
+    /// What it says of itself.
+    pub facts: AgentFacts,
+    /// The agent, while it runs.
+    pub agent: Option<Agent>,
+    /// Counts the agent's lives: what was meant for an earlier one is lost.
+    pub life: u64,
+    boot: u64,
+    term: Term,
+    folders: BTreeMap<Run, Folder>,
+    /// Every run whose program was ever executed here.
+    pub executed: BTreeSet<Run>,
+}
+
+impl Machine {
+    /// One that is switched on, with its agent.
+    #[must_use]
+    pub fn new(n: usize, cpus: u64) -> Machine {
+        let facts = AgentFacts {
+            identity: format!("machine-{n}"),
+            hostname: format!("machine-{n}"),
+            address: "10.0.0.1".into(),
+            region: None,
+            zone: None,
+            attributes: vec![],
+            total: Resources {
+                cpu_milli: cpus * 1_000,
+                memory_bytes: cpus << 30,
+                ..Resources::NONE
+            },
+            port_set: Default::default(),
+            runtimes: vec![Runtime::Process],
+            version: String::new(),
+        };
+        let mut machine = Machine {
+            facts,
+            agent: None,
+            life: 0,
+            boot: 1,
+            term: Term(0),
+            folders: BTreeMap::new(),
+            executed: BTreeSet::new(),
+        };
+        machine.start(Instant(0));
+        machine
+    }
+
+    /// Starts the agent on the files that there are.
+    pub fn start(&mut self, now: Instant) -> Vec<Deed> {
+        let boot = self.boot;
+        let found = self.folders.values().map(|folder| Found {
+            launch: folder.launch.clone(),
+            kill: folder.kill.clone(),
+            trace: match (folder.started, folder.ended) {
+                (_, Some(exit)) => Trace::Ended(Ending::Exit(exit)),
+                (None, None) if folder.kill.is_some() => {
+                    Trace::Ended(Ending::Failed(Reason::KilledBeforeStart, "sealed".into()))
+                }
+                (None, None) => Trace::NotStarted,
+                (Some((_, began)), None) if began != boot => Trace::Ended(Ending::Failed(
+                    Reason::Rebooted,
+                    "the machine was started anew".into(),
+                )),
+                (Some((at, _)), None) => Trace::Running(at.0),
+            },
+        });
+        let found = found.collect();
+        let mut actions = Vec::new();
+        let agent = Agent::restore(now, self.term, vec![Runtime::Process], found, &mut actions);
+        self.agent = Some(agent);
+        self.life += 1;
+        self.perform(now, actions)
+    }
+
+    /// `kill -9` of the agent.
+    pub fn kill_agent(&mut self) {
+        self.agent = None;
+        self.life += 1;
+    }
+
+    /// The power fails: the agent and all programs end.
+    pub fn reboot(&mut self) {
+        self.kill_agent();
+        self.boot += 1;
+    }
+
+    /// Something happens to the agent, if it runs.
+    pub fn step(&mut self, now: Instant, event: Event) -> Vec<Deed> {
+        if let Event::SessionOpened(term) = &event {
+            self.term = self.term.max(*term);
+        }
+        let mut actions = Vec::new();
+        if let Some(agent) = &mut self.agent {
+            agent.step(now, event, &mut actions);
+        }
+        self.perform(now, actions)
+    }
+
+    /// A program ends, whether or not an agent is there. False if it does not run any more.
+    pub fn end(&mut self, run: Run, exit: Exit) -> bool {
+        let boot = self.boot;
+        let Some(folder) = self.folders.get_mut(&run) else {
+            return false;
+        };
+        let runs = folder.started.is_some_and(|(_, began)| began == boot);
+        if !runs || folder.ended.is_some() {
+            return false;
+        }
+        folder.ended = Some(exit);
+        true
+    }
+
+    /// Programs that run now.
+    #[must_use]
+    pub fn running(&self) -> u64 {
+        let boot = self.boot;
+        let running = self.folders.values().filter(|folder| {
+            folder.ended.is_none() && folder.started.is_some_and(|(_, began)| began == boot)
+        });
+        running.count() as u64
+    }
+
+    fn perform(&mut self, now: Instant, actions: Vec<Action>) -> Vec<Deed> {
+        let mut deeds = Vec::new();
+        for action in actions {
+            match action {
+                Action::Keep(launch) => {
+                    let folder = Folder {
+                        launch: launch.clone(),
+                        kill: None,
+                        started: None,
+                        ended: None,
+                    };
+                    let before = self.folders.insert(launch.run, folder);
+                    assert!(before.is_none(), "run {} is kept twice", launch.run);
+                }
+                Action::KeepKill(run, kill) => {
+                    if let Some(folder) = self.folders.get_mut(&run) {
+                        folder.kill = Some(kill);
+                    }
+                }
+                Action::Start(run) => {
+                    let boot = self.boot;
+                    let Some(folder) = self.folders.get_mut(&run) else {
+                        continue;
+                    };
+                    // The file that a shim makes decides: a run is executed once.
+                    if folder.started.is_none() {
+                        folder.started = Some((now, boot));
+                        self.executed.insert(run);
+                        deeds.push(Deed::Executed(run));
+                    }
+                }
+                Action::Terminate(run) | Action::Destroy(run) => deeds.push(Deed::Signalled(run)),
+                Action::Say(run, number, status) => deeds.push(Deed::Say(run, number, status)),
+                Action::SayUnknown(run) => deeds.push(Deed::SayUnknown(run)),
+                Action::Forget(run) => drop(self.folders.remove(&run)),
+            }
+        }
+        deeds
+    }
+}

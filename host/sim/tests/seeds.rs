@@ -1,0 +1,62 @@
+//! Short clusters with faults: they heal, the same seed plays the same, and deliberate bugs are found.
+
+use mezzo_sim::world::{Bug, Play, World};
+
+/// Seeds that are played each time; `mezzo sim` plays more.
+const SEEDS: u64 = 100;
+/// A deliberate bug must be found within so many.
+const SEEDS_UNTIL_FOUND: u64 = 1_000;
+
+#[test]
+fn after_faults_everything_heals() {
+    for seed in 1..=SEEDS {
+        World::play(Play::short(seed)).unwrap_or_else(|problem| panic!("{problem}"));
+    }
+}
+
+#[test]
+fn the_same_seed_plays_the_same() {
+    for seed in 1..=5 {
+        let first = World::play(Play::short(seed)).expect("it heals");
+        assert_eq!(World::play(Play::short(seed)), Ok(first));
+        let other = World::play(Play::short(seed + 1_000_000)).expect("it heals");
+        assert_ne!(other.trace, first.trace);
+    }
+}
+
+fn is_found(bug: Bug) {
+    let found = (1..=SEEDS_UNTIL_FOUND).find_map(|seed| {
+        let play = Play {
+            bug: Some(bug),
+            ..Play::short(seed)
+        };
+        World::play(play).err().map(|problem| (seed, problem))
+    });
+    let (seed, problem) = found.unwrap_or_else(|| panic!("{bug:?} is not found"));
+    println!("{bug:?} is found with seed {seed}: {problem}");
+}
+
+#[test]
+fn speaking_before_it_is_durable_is_found() {
+    is_found(Bug::SpeaksTooEarly);
+}
+
+#[test]
+fn acknowledging_before_it_is_durable_is_found() {
+    is_found(Bug::AcknowledgesTooEarly);
+}
+
+#[test]
+fn forgetting_a_batch_is_found() {
+    is_found(Bug::ForgetsABatch);
+}
+
+#[test]
+fn executing_twice_is_found() {
+    is_found(Bug::ExecutesTwice);
+}
+
+#[test]
+fn committing_a_fault_is_found() {
+    is_found(Bug::CommitsFaults);
+}
