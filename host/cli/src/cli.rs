@@ -48,7 +48,7 @@ impl Access {
 }
 
 /// Commands that ask no master that is there.
-const ALONE: [&str; 3] = ["dev", "master", "bench", "sim"];
+const ALONE: [&str; 4] = ["dev", "master", "bench", "sim"];
 
 impl Cli {
     /// What the arguments of this process say.
