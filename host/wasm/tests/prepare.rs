@@ -223,13 +223,13 @@ fn a_damaged_entry_is_compiled_again() {
 }
 
 #[test]
-fn a_framework_that_is_not_prepared_does_not_start() {
+fn a_framework_whose_component_nobody_has_does_not_start() {
     let host = Host::empty(limits());
     let mut hello = host.framework(guests::HELLO, "{}");
     check_fault(
         hello.start(),
         FaultKind::Instantiate,
         "start",
-        "not prepared",
+        "neither compiled nor kept",
     );
 }
