@@ -3,7 +3,7 @@
 //!
 //! | to find | open |
 //! |---|---|
-//! | a whole cluster with faults, from a seed | `world.rs` |
+//! | a whole cluster with faults, from a seed | `world.rs`, and its parts in `world/` |
 //! | a machine with the real agent core | `machine.rs` |
 //! | the frameworks of the simulation | `job.rs` |
 //! | what is durable | `store.rs` |
