@@ -138,9 +138,12 @@ pub fn take(
 ) -> Result<(Lead, Threads), Error> {
     let (records, version) = read(&mut *registry)?;
     let limits = &config.limits;
+    // A processor stays for those that use little: or ten that spin would hurt more than one.
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let heavy_max = (config.workers / 2).min(processors - 1).max(1);
     let cluster_limits = ClusterLimits {
         turns_max: config.workers,
-        turns_heavy_max: (config.workers / 2).max(1),
+        turns_heavy_max: heavy_max,
         agent_silent_ms: limits.agent_silent_ms,
         ..ClusterLimits::default()
     };
