@@ -16,6 +16,7 @@ use crate::fit::Conditions;
 use crate::framework::CPU_HEAVY_US;
 use crate::order::{NEVER, Seen};
 use crate::quota::Room;
+use crate::state::FrameworkState;
 use crate::turn::{Effects, Offer};
 use crate::turns::Running;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -78,11 +79,11 @@ impl Cluster {
         };
         let compile = |demand: &Demand| Conditions::compile(&demand.conditions).unwrap_or_default();
         host.conditions = framework.demands.iter().map(compile).collect();
-        self.capped.remove(&id);
         if anew {
             host.looked = 0;
             host.again.clear();
             host.seen.clear();
+            self.held.remove(&id);
         }
         self.rank(id);
     }
@@ -94,12 +95,7 @@ impl Cluster {
         else {
             return;
         };
-        let record = &framework.record;
-        // Whoever is held back by quota competes with nobody.
-        let wants = !framework.demands.is_empty()
-            && !record.quarantined
-            && !record.removing
-            && !self.capped.contains(&id);
+        let wants = self.wants(id, framework);
         let able = host.turn.is_none() && host.instance.is_some();
         let any = match (able, host.again.is_empty()) {
             (false, _) => NEVER,
@@ -115,6 +111,17 @@ impl Cluster {
             .set_seen(id, wants.then_some(Seen { any, light }));
     }
 
+    /// Whether a framework competes with others: for something that quota does not hold back.
+    pub(crate) fn wants(&self, id: FrameworkId, framework: &FrameworkState) -> bool {
+        let held = self.held.get(&id);
+        let free = |demand: &Demand| {
+            demand.count > 0 && !held.is_some_and(|held| held.contains(&demand.name))
+        };
+        framework.demands.iter().any(free)
+            && !framework.record.quarantined
+            && !framework.record.removing
+    }
+
     /// An agent has more to give, or is another than before: whoever wants something looks again.
     pub(crate) fn agent_improved(&mut self, agent: AgentId) {
         self.withdraw(agent);
@@ -123,7 +130,7 @@ impl Cluster {
             (link.improved, link.shown, link.missed) = (self.news, self.news, false);
         }
         self.show_agent(agent);
-        self.uncap();
+        self.release_held();
     }
 
     /// Takes an agent away from what is offered.
@@ -193,22 +200,8 @@ impl Cluster {
         let limits = Arc::clone(&framework.record.limits);
         let max = usize::try_from(limits.offers_per_turn_max).unwrap_or(usize::MAX);
         let mut room = self.room(id);
-        let demands: Arc<Vec<Demand>> =
-            if demands.iter().all(|demand| room.pieces(&demand.each) > 0) {
-                demands
-            } else {
-                let held = |demand: &Demand| match room.pieces(&demand.each) {
-                    0 => Demand {
-                        count: 0,
-                        ..demand.clone()
-                    },
-                    _ => demand.clone(),
-                };
-                Arc::new(demands.iter().map(held).collect())
-            };
+        let demands = self.hold_back(id, demands, &room);
         if demands.iter().all(|demand| demand.count == 0) {
-            // Quota holds it back: it is woken when there is room.
-            self.capped.insert(id);
             self.rank(id);
             return Vec::new();
         }
@@ -504,7 +497,7 @@ impl Cluster {
             self.show_agent(lease.agent);
         }
         self.shares.discharge(running.framework, &given_back);
-        self.uncap();
+        self.release_held();
     }
 
     /// What a clean turn has refused is not shown again: an offer of which so much is left that a

@@ -59,8 +59,8 @@ pub struct Cluster {
     pub(crate) hidden: BTreeMap<u64, AgentId>,
     /// Free and not leased, on all agents together.
     pub(crate) free_total: [u64; 5],
-    /// Frameworks that quota holds back.
-    pub(crate) capped: BTreeSet<FrameworkId>,
+    /// Which of a framework's demands quota holds back.
+    pub(crate) held: BTreeMap<FrameworkId, BTreeSet<String>>,
     /// What a look at each agent needs first, by the agent's number.
     pub(crate) spots: Vec<Spot>,
     /// Hidden agents up to here may have been passed over.
@@ -155,7 +155,7 @@ impl Cluster {
             offerable: BTreeMap::new(),
             hidden: BTreeMap::new(),
             free_total: [0; 5],
-            capped: BTreeSet::new(),
+            held: BTreeMap::new(),
             spots: Vec::new(),
             passed: 0,
             next_number: state.cluster.numbers_below,

@@ -442,18 +442,22 @@ impl Cluster {
         self.record(Record::Demands(framework, Arc::default()));
         self.record(Record::FrameworkRemoved(framework));
         self.dequeue(framework);
+        self.held.remove(&framework);
         self.hosts.remove(&framework);
+    }
+
+    /// The frameworks whose instances know of an agent.
+    pub(crate) fn told_of(&self, agent: AgentId) -> Vec<FrameworkId> {
+        self.hosts
+            .iter()
+            .filter(|(_, host)| host.told.contains_key(&agent))
+            .map(|(id, _)| *id)
+            .collect()
     }
 
     /// An agent has other facts than before: frameworks that were told of it are told again.
     pub(crate) fn tell_of_change(&mut self, agent: AgentId) {
-        let told: Vec<FrameworkId> = self
-            .hosts
-            .iter()
-            .filter(|(_, host)| host.told.contains_key(&agent))
-            .map(|(id, _)| *id)
-            .collect();
-        for framework in told {
+        for framework in self.told_of(agent) {
             if let Some(host) = self.hosts.get_mut(&framework) {
                 host.changed.insert(agent);
             }

@@ -233,12 +233,19 @@ impl Cluster {
             holds(queued == host.ready.is_some(), "ready-indexed", || {
                 format!("framework {id}")
             })?;
-            let wants = !framework.demands.is_empty()
-                && !framework.record.quarantined
-                && !framework.record.removing
-                && !self.capped.contains(id);
+            let wants = self.wants(*id, framework);
             holds(wants == self.shares.wants(*id), "wanting", || {
                 format!("framework {id}")
+            })?;
+            let (held, room) = (self.held.get(id), self.room(*id));
+            let held_for_nothing = framework.demands.iter().find(|demand| {
+                let mut free = self.free_total.iter().zip(demand.each.plain());
+                held.is_some_and(|held| held.contains(&demand.name))
+                    && room.pieces(&demand.each) > 0
+                    && free.all(|(free, each)| *free >= each)
+            });
+            holds(held_for_nothing.is_none(), "held", || {
+                format!("framework {id}: {held_for_nothing:?}, room {room:?}")
             })?;
             let mut charged = framework.used.clone();
             let turns = self.turns.values().filter(|turn| turn.framework == *id);

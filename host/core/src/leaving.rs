@@ -10,7 +10,7 @@ use crate::record::{AgentRecord, GoneRecord, How, Leaving, Record};
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use mezzo_types::{AgentId, AgentInfo, FrameworkId, Reason, RequestId, Run, Status, TaskState};
+use mezzo_types::{AgentId, AgentInfo, Reason, RequestId, Run, Status, TaskState};
 
 /// The latest that a drained agent's tasks can be asked to end, from now, in milliseconds: 30 days.
 const DRAIN_AFTER_MS_MAX: u64 = 30 * 24 * 3_600_000;
@@ -168,13 +168,7 @@ impl Cluster {
         }
         self.withdraw(agent);
         self.cut(agent);
-        let told: Vec<FrameworkId> = self
-            .hosts
-            .iter()
-            .filter(|(_, host)| host.told.contains_key(&agent))
-            .map(|(id, _)| *id)
-            .collect();
-        for framework in told {
+        for framework in self.told_of(agent) {
             if let Some(host) = self.hosts.get_mut(&framework) {
                 host.changed.remove(&agent);
                 host.gone.insert(agent);

@@ -8,6 +8,7 @@
 use crate::action::{Answer, RefusedKind};
 use crate::cluster::{Cluster, WEIGHT_MAX};
 use crate::record::{Quota, Record, RoleRecord};
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -93,7 +94,7 @@ impl Cluster {
                 weight: change.weight.or(old.map(|old| old.weight)).unwrap_or(1),
                 quota,
             }));
-            self.uncap();
+            self.release_held();
         }
         self.reply(id, Answer::Done);
     }
@@ -178,7 +179,7 @@ impl Cluster {
             return self.refuse(id, RefusedKind::Conflict, message);
         }
         self.record(Record::RoleRemoved(Arc::from(role)));
-        self.uncap();
+        self.release_held();
         self.reply(id, Answer::Done);
     }
 
@@ -238,24 +239,40 @@ impl Cluster {
         })
     }
 
-    /// Frameworks that were held back by quota look again, if there is room for them now.
-    pub(crate) fn uncap(&mut self) {
-        if self.capped.is_empty() {
-            return;
+    /// A framework's demands as far as there is room for them. It does not look for the others, and is
+    /// to look anew once there is room: what it looks at meanwhile it has seen without them.
+    pub(crate) fn hold_back(
+        &mut self,
+        id: FrameworkId,
+        demands: Arc<Vec<Demand>>,
+        room: &Room,
+    ) -> Arc<Vec<Demand>> {
+        let no_room = |demand: &Demand| demand.count > 0 && room.pieces(&demand.each) == 0;
+        if !demands.iter().any(no_room) {
+            return demands;
         }
-        let capped: Vec<FrameworkId> = self.capped.iter().copied().collect();
-        for id in capped {
-            let room = self.room(id);
-            let fits = self.state.frameworks.get(&id).is_none_or(|framework| {
-                framework
-                    .demands
-                    .iter()
-                    .any(|demand| room.pieces(&demand.each) > 0)
-            });
-            if fits {
-                self.capped.remove(&id);
-                self.demands_changed(id, true);
-            }
+        let held = self.held.entry(id).or_default();
+        let mut allowed = Vec::clone(&demands);
+        for demand in allowed.iter_mut().filter(|demand| no_room(demand)) {
+            demand.count = 0;
+            held.insert(demand.name.clone());
+        }
+        Arc::new(allowed)
+    }
+
+    /// Frameworks of which quota held back a demand look anew, if there is room for it now.
+    pub(crate) fn release_held(&mut self) {
+        let has_room = |(id, held): (&FrameworkId, &BTreeSet<String>)| {
+            let room = self.room(*id);
+            let framework = self.state.frameworks.get(id)?;
+            let mut demands = framework.demands.iter();
+            demands
+                .any(|demand| held.contains(&demand.name) && room.pieces(&demand.each) > 0)
+                .then_some(*id)
+        };
+        let anew: Vec<FrameworkId> = self.held.iter().filter_map(has_room).collect();
+        for id in anew {
+            self.demands_changed(id, true);
         }
     }
 }

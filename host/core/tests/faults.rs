@@ -6,14 +6,24 @@ mod harness;
 use harness::{World, amounts};
 use mezzo_core::ledger::{Ledger, Placement};
 use mezzo_core::{Event, Fault, FaultKind};
-use mezzo_types::{Demand, Instant, Run, Status, TaskState};
+use mezzo_types::{Demand, Instant, Resources, Run, Status, TaskState};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 const AGENTS: usize = 3;
 const FRAMEWORKS: usize = 3;
-const TASKS: usize = 12;
+/// What each framework wants, by how wide.
+const TASKS: [usize; 2] = [8, 4];
+/// How wide its tasks are, in thousandths of a processor.
+const WIDE: [u64; 2] = [1_000, 2_000];
+
+fn each(cpu_milli: u64) -> Resources {
+    Resources {
+        cpu_milli,
+        ..amounts(&["memory=500"])
+    }
+}
 
 /// What may happen next; the numbers pick among what is there.
 #[derive(Clone, Debug)]
@@ -55,8 +65,8 @@ struct Truth {
     /// By agent: run, sequence and status.
     kept: BTreeMap<String, BTreeMap<Run, (u64, Status)>>,
     started: BTreeSet<Run>,
-    /// Of each framework: tasks that are yet to be launched.
-    left: BTreeMap<String, usize>,
+    /// Of each framework: tasks that are yet to be launched, by how wide they are.
+    left: BTreeMap<String, [usize; WIDE.len()]>,
     ended: BTreeMap<String, usize>,
 }
 
@@ -180,9 +190,8 @@ impl Game {
     fn end_turn(&mut self, name: &str) {
         let turn = self.world.turns.remove(name).expect("it runs");
         let id = turn.id;
-        let left = self.truth.left[name];
+        let mut left = self.truth.left[name];
         let mut ended = 0;
-        let mut retried = 0;
         for call in &turn.calls {
             let mezzo_core::Call::Handle(events) = call else {
                 continue;
@@ -194,50 +203,53 @@ impl Game {
                 for task in tasks {
                     match task.status.state {
                         TaskState::Finished | TaskState::Failed | TaskState::Killed => ended += 1,
-                        TaskState::Lost => retried += 1,
+                        TaskState::Lost => {
+                            let cpu = task.record.spec.resources.cpu_milli;
+                            left[usize::from(cpu != WIDE[0])] += 1;
+                        }
                         _ => {}
                     }
                 }
             }
         }
-        let mut left = left + retried;
         let offers: Vec<(mezzo_types::OfferId, u64)> = turn
             .offers
             .iter()
-            .map(|o| (o.id, o.free.cpu_milli / 1_000))
+            .map(|o| (o.id, o.free.cpu_milli))
             .collect();
         let first_run = turn.first_run.0;
         let mut ledger = Ledger::new(*turn);
         let mut number = 0;
-        for (offer, pieces) in offers {
-            for _ in 0..pieces.min(left as u64) {
-                let id = format!("t{first_run}-{number}");
-                number += 1;
-                let task = mezzo_types::TaskSpec {
-                    resources: amounts(&["cpu=1000", "memory=500"]),
-                    ..harness::spec(&id)
-                };
-                if ledger
-                    .launch(vec![Placement {
+        for (offer, mut free) in offers {
+            for (left, cpu) in left.iter_mut().zip(WIDE) {
+                while *left > 0 && free >= cpu {
+                    let task = mezzo_types::TaskSpec {
+                        resources: each(cpu),
+                        ..harness::spec(&format!("t{first_run}-{number}"))
+                    };
+                    number += 1;
+                    free -= cpu;
+                    let demand = None;
+                    let placed = Placement {
                         offer,
-                        demand: None,
+                        demand,
                         task,
-                    }])
-                    .is_ok()
-                {
-                    left -= 1;
+                    };
+                    if ledger.launch(vec![placed]).is_ok() {
+                        *left -= 1;
+                    }
                 }
             }
         }
-        let demand = Demand {
-            name: "d".into(),
-            each: amounts(&["cpu=1000", "memory=500"]),
-            count: left as u32,
+        let wanted = left.iter().zip(WIDE).map(|(left, cpu)| Demand {
+            name: format!("of-{cpu}"),
+            each: each(cpu),
+            count: *left as u32,
             conditions: vec![],
             fixed_ports: vec![],
             prefer: Default::default(),
-        };
-        ledger.want(vec![demand]).expect("a good demand");
+        });
+        ledger.want(wanted.collect()).expect("good demands");
         let effects = ledger.finish();
         self.truth.left.insert(name.into(), left);
         *self.truth.ended.entry(name.into()).or_default() += ended;
@@ -367,7 +379,11 @@ impl Game {
             self.play(Chance::Finish(round, true));
             self.play(Chance::Wait(500));
             if self.world.cluster.state().runs.is_empty()
-                && self.truth.left.values().all(|left| *left == 0)
+                && self
+                    .truth
+                    .left
+                    .values()
+                    .all(|left| *left == [0; WIDE.len()])
             {
                 return;
             }
