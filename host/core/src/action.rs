@@ -7,7 +7,9 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use mezzo_types::{AgentId, FrameworkId, InstanceId, Reason, RequestId, Run, SessionId, Term};
+use mezzo_types::{
+    AgentId, FrameworkId, InstanceId, Reason, RequestId, ReservationId, Run, SessionId, Term,
+};
 
 /// One thing to do. `Commit`, `Turn` and `DropInstance` are done at once, in order; all others pass
 /// through the [`crate::outbox::Outbox`], which holds them until the newest `Commit` before them is
@@ -60,6 +62,24 @@ pub enum Action {
         /// Why.
         reason: Reason,
     },
+    /// Make the folder of a volume on the session's agent; once it is there, it says so.
+    CreateVolume {
+        /// Where to.
+        session: SessionId,
+        /// Of which reservation.
+        reservation: ReservationId,
+        /// Which.
+        volume: Arc<str>,
+    },
+    /// Destroy a volume on the session's agent; once that is done, it says so.
+    DestroyVolume {
+        /// Where to.
+        session: SessionId,
+        /// Of which reservation.
+        reservation: ReservationId,
+        /// Which.
+        volume: Arc<str>,
+    },
     /// A status is durable.
     Acknowledge {
         /// Where to.
@@ -84,6 +104,8 @@ pub enum Answer {
     Done,
     /// It is installed or upgraded.
     Framework(FrameworkId),
+    /// It is reserved.
+    Reserved(ReservationId),
     /// Why demands wait.
     Explained(Explanation),
     /// From a framework's own API; without a body if a stream follows.

@@ -40,6 +40,9 @@ impl Cluster {
             return self.refuse_agent(session, why, false);
         }
         let known = self.state.identities.get(facts.identity.as_str()).copied();
+        if let Some(problem) = self.invalid_configuration(known, &facts) {
+            return self.refuse_agent(session, problem, true);
+        }
         if let Some(agent) = known
             && self
                 .links
@@ -65,8 +68,11 @@ impl Cluster {
             term,
         });
         self.observe(Observation::Session(agent, true));
+        self.reserve_by_configuration(agent);
+        self.send_all_volumes(agent);
         self.reconcile(agent, session, runs);
         self.agent_improved(agent);
+        self.agent_reservations_improved(agent);
     }
 
     fn refuse_agent(&mut self, session: SessionId, why: String, again: bool) {

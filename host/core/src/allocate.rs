@@ -10,20 +10,24 @@
 //! wake-up is lost, and a cluster in which nothing happens does nothing.
 
 use crate::bits::Bits;
-use crate::cluster::{Cluster, Spot};
+use crate::cluster::{Cluster, FIRST_NEWS, Spot};
 use crate::fairness::{Share, dominant};
 use crate::fit::Conditions;
-use crate::framework::CPU_HEAVY_US;
+use crate::framework::{CPU_HEAVY_US, Host};
 use crate::order::{NEVER, Seen};
 use crate::quota::Room;
+use crate::record::charged;
 use crate::state::FrameworkState;
 use crate::turn::{Effects, Offer};
 use crate::turns::Running;
+use alloc::borrow::Cow;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Bound::{Excluded, Included, Unbounded};
-use mezzo_types::{AgentId, Demand, FrameworkId, OfferId, PortSet, Preference, Resources};
+use mezzo_types::{
+    AgentId, Demand, FrameworkId, OfferId, PortSet, Preference, ReservationId, Resources,
+};
 
 /// What a running turn holds of one agent.
 #[derive(Clone, Debug)]
@@ -36,6 +40,10 @@ pub struct Lease {
     pub amount: Resources,
     /// Which ports.
     pub ports: PortSet,
+    /// The reservation that it is of; none: what is unreserved.
+    pub reservation: Option<ReservationId>,
+    /// That reservation's volumes that no task uses.
+    pub volumes: Vec<Arc<str>>,
 }
 
 impl Lease {
@@ -46,7 +54,14 @@ impl Lease {
             agent: self.agent,
             free: self.amount.clone(),
             port_set: self.ports.clone(),
+            reservation: self.reservation,
+            volumes: self.volumes.clone(),
         }
+    }
+
+    /// What it takes of its agent's unreserved part.
+    pub(crate) fn charged(&self) -> Cow<'_, Resources> {
+        charged(&self.amount, self.reservation)
     }
 }
 
@@ -85,6 +100,7 @@ impl Cluster {
             host.seen.clear();
             self.held.remove(&id);
         }
+        self.look_at_reservations(id, anew);
         self.rank(id);
     }
 
@@ -96,8 +112,9 @@ impl Cluster {
             return;
         };
         let wants = self.wants(id, framework);
+        let reserved = host.looks_at_reservations();
         let able = host.turn.is_none() && host.instance.is_some();
-        let any = match (able, host.again.is_empty()) {
+        let any = match (able, host.again.is_empty() && !reserved) {
             (false, _) => NEVER,
             (true, false) => 0,
             (true, true) => host.looked,
@@ -109,15 +126,19 @@ impl Cluster {
         };
         self.shares
             .set_seen(id, wants.then_some(Seen { any, light }));
+        self.note_reserving(id, wants);
     }
 
     /// Whether a framework competes with others: for something that quota does not hold back.
     pub(crate) fn wants(&self, id: FrameworkId, framework: &FrameworkState) -> bool {
         let held = self.held.get(&id);
         let free = |demand: &Demand| {
-            demand.count > 0 && !held.is_some_and(|held| held.contains(&demand.name))
+            demand.count > 0
+                && demand.reservations.is_empty()
+                && !held.is_some_and(|held| held.contains(&demand.name))
         };
-        framework.demands.iter().any(free)
+        let reserved = || self.hosts.get(&id).is_some_and(Host::looks_at_reservations);
+        (framework.demands.iter().any(free) || reserved())
             && !framework.record.quarantined
             && !framework.record.removing
     }
@@ -187,7 +208,9 @@ impl Cluster {
     /// smallest dominant share for its weight, level by level.
     pub(crate) fn next_in_fairness(&mut self, heavy_allowed: bool) -> Option<FrameworkId> {
         self.shares.rescale(&self.state.total);
-        let newest = self.offerable.last_key_value().map(|(news, _)| *news)?;
+        let newest = self.offerable.last_key_value().map(|(news, _)| *news);
+        // A reservation is no news of its agent, but needs somebody to be looked for.
+        let newest = newest.or((!self.reserving.is_empty()).then_some(FIRST_NEWS))?;
         self.shares.next(newest, !heavy_allowed)
     }
 
@@ -199,20 +222,26 @@ impl Cluster {
         let demands = Arc::clone(&framework.demands);
         let limits = Arc::clone(&framework.record.limits);
         let max = usize::try_from(limits.offers_per_turn_max).unwrap_or(usize::MAX);
+        let mut leases = self.lease_reservations(id, max);
+        for lease in &leases {
+            let charged = lease.charged().into_owned();
+            self.hold(lease.agent, &charged, &lease.ports);
+        }
+        let of_reservations = leases.len();
         let mut room = self.room(id);
+        let demands = unreserved(demands);
         let demands = self.hold_back(id, demands, &room);
         if demands.iter().all(|demand| demand.count == 0) {
-            self.rank(id);
-            return Vec::new();
+            return self.charge_leases(id, leases);
         }
+        let max = max - of_reservations;
         let mut pieces_left = self.fair_pieces(id, &demands);
         let candidates = self.look_for_agents(
             id,
             &demands,
             max.min(usize::try_from(pieces_left).unwrap_or(usize::MAX)),
         );
-        let mut leases = Vec::with_capacity(candidates.len());
-        let mut leased = Resources::NONE;
+        leases.reserve(candidates.len());
         for (agent, free) in candidates {
             if pieces_left == 0 {
                 self.look_again(id, agent);
@@ -227,22 +256,37 @@ impl Cluster {
             let ports = self.lease_ports(agent, &demands, amount.ports);
             amount.ports = ports.len();
             let offer = OfferId(self.take_numbers(1));
-            if let Some(link) = self.links.get_mut(&agent) {
-                link.leased.add(&amount);
-                for port in ports.iter() {
-                    link.ports_leased.insert(port);
-                }
-            }
-            leased.add(&amount);
-            self.show_agent(agent);
+            self.hold(agent, &amount, &ports);
             leases.push(Lease {
                 offer,
                 agent,
                 amount,
                 ports,
+                reservation: None,
+                volumes: Vec::new(),
             });
         }
+        self.charge_leases(id, leases)
+    }
+
+    /// So much of an agent is leased from now on.
+    fn hold(&mut self, agent: AgentId, amount: &Resources, ports: &PortSet) {
+        if let Some(link) = self.links.get_mut(&agent) {
+            link.leased.add(amount);
+            for port in ports.iter() {
+                link.ports_leased.insert(port);
+            }
+        }
+        self.show_agent(agent);
+    }
+
+    /// What a framework was leased counts as used.
+    fn charge_leases(&mut self, id: FrameworkId, leases: Vec<Lease>) -> Vec<Lease> {
         if !leases.is_empty() {
+            let mut leased = Resources::NONE;
+            for lease in &leases {
+                leased.add(&lease.charged());
+            }
             self.shares.charge(id, &leased);
             self.shares.serve(id);
         }
@@ -432,7 +476,7 @@ impl Cluster {
         if leased { Look::Leased } else { Look::Unfit }
     }
 
-    fn lease_ports(&self, agent: AgentId, demands: &[Demand], count: u64) -> PortSet {
+    pub(crate) fn lease_ports(&self, agent: AgentId, demands: &[Demand], count: u64) -> PortSet {
         let fixed = demands.iter().flat_map(|demand| &demand.fixed_ports);
         if count == 0 && demands.iter().all(|demand| demand.fixed_ports.is_empty()) {
             return PortSet::default();
@@ -482,11 +526,15 @@ impl Cluster {
         }
         let mut given_back = Resources::NONE;
         for lease in &running.leases {
-            given_back.add(&lease.amount);
+            let charged = lease.charged();
+            given_back.add(&charged);
+            if let Some(reservation) = lease.reservation {
+                self.end_lending(reservation);
+            }
             let Some(link) = self.links.get_mut(&lease.agent) else {
                 continue;
             };
-            link.leased.take(&lease.amount);
+            link.leased.take(&charged);
             for port in lease.ports.iter() {
                 link.ports_leased.remove(port);
             }
@@ -517,6 +565,11 @@ impl Cluster {
                 .or_insert(Resources::NONE)
                 .add(&launch.spec.resources);
         }
+        for reserve in &effects.reserves {
+            used.entry(reserve.offer)
+                .or_insert(Resources::NONE)
+                .add(&reserve.amount);
+        }
         let agents = &self.state.agents;
         let Some(host) = self.hosts.get_mut(&id) else {
             return;
@@ -527,7 +580,7 @@ impl Cluster {
                 continue;
             };
             if exhausted && used.is_none() {
-                host.again.insert(lease.agent);
+                host.look_again(lease);
                 continue;
             }
             let mut left = lease.amount.clone();
@@ -540,7 +593,7 @@ impl Cluster {
                     && conditions.is_none_or(|all| all.hold(&agent.record.info.facts))
             });
             if !refused {
-                host.again.insert(lease.agent);
+                host.look_again(lease);
             }
         }
         self.rank(id);
@@ -571,6 +624,28 @@ impl Cluster {
             .map(|(i, demand)| (i, demand.each.clone()))
             .collect()
     }
+}
+
+impl Host {
+    /// To look once more at what was leased, although it was seen.
+    fn look_again(&mut self, lease: &Lease) {
+        match lease.reservation {
+            Some(reservation) => drop(self.reserved.insert(reservation)),
+            None => drop(self.again.insert(lease.agent)),
+        }
+    }
+}
+
+/// Demands without those that are served from reservations alone.
+fn unreserved(demands: Arc<Vec<Demand>>) -> Arc<Vec<Demand>> {
+    if demands.iter().all(|demand| demand.reservations.is_empty()) {
+        return demands;
+    }
+    let mut demands = Vec::clone(&demands);
+    for demand in demands.iter_mut().filter(|d| !d.reservations.is_empty()) {
+        demand.count = 0;
+    }
+    Arc::new(demands)
 }
 
 /// What the demands can use of an agent, in at most so many pieces and within the room that quota

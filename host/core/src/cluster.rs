@@ -4,7 +4,7 @@
 //! event means stands in the entity's own file.
 
 use crate::action::{Action, Answer, Observation, Refused, RefusedKind};
-use crate::event::{Event, Install, Request};
+use crate::event::{Event, Install, Request, Reserve};
 use crate::framework::Host;
 use crate::limits::ClusterLimits;
 use crate::record::{Batch, ClusterRecord, FORMAT, FrameworkRecord, Header, Record};
@@ -18,8 +18,8 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use mezzo_types::{
-    AgentId, BatchId, FrameworkId, Instant, PortSet, RequestId, Resources, Run, SessionId, Status,
-    Term, TurnId,
+    AgentId, BatchId, FrameworkId, Instant, PortSet, RequestId, ReservationId, Resources, Run,
+    SessionId, Status, Term, TurnId,
 };
 
 /// Numbers are made durable in blocks of so many, so that a turn need not write for them.
@@ -27,6 +27,9 @@ const NUMBERS_BLOCK: u64 = 1 << 24;
 /// The clock may run ahead by at most so much in one step, in milliseconds: a machine whose clock was
 /// wrong for a moment must not make every agent silent.
 const CLOCK_JUMP_MS_MAX: u64 = 3_600_000;
+
+/// News begin here: a framework that has looked at nothing stands before it.
+pub(crate) const FIRST_NEWS: u64 = 1;
 
 /// The state machine. See the crate's page for where to find what.
 #[derive(Debug)]
@@ -61,6 +64,10 @@ pub struct Cluster {
     pub(crate) free_total: [u64; 5],
     /// Which of a framework's demands quota holds back.
     pub(crate) held: BTreeMap<FrameworkId, BTreeSet<String>>,
+    /// Reservations that running turns were offered, and the frameworks that wait for each.
+    pub(crate) lent: BTreeMap<ReservationId, BTreeSet<FrameworkId>>,
+    /// Frameworks that are to look at a reservation.
+    pub(crate) reserving: BTreeSet<FrameworkId>,
     /// What a look at each agent needs first, by the agent's number.
     pub(crate) spots: Vec<Spot>,
     /// Hidden agents up to here may have been passed over.
@@ -127,6 +134,8 @@ pub enum Deadline {
     Revive(FrameworkId),
     /// A drained agent's tasks are to end.
     Drain(AgentId),
+    /// A reservation ends, unless something uses it.
+    Reservation(ReservationId),
 }
 
 impl Cluster {
@@ -149,13 +158,21 @@ impl Cluster {
             shares.add(*id, &framework.record.role);
             shares.charge(*id, &framework.used);
         }
+        for (id, role) in &state.reservations {
+            if let Some(known) = state.reservation(*id) {
+                let above = state.role_of(known.record.within)?;
+                shares.charge_role(role, above.as_deref(), &known.record.amount);
+            }
+        }
         Ok(Cluster {
             shares,
-            news: 0,
+            news: FIRST_NEWS,
             offerable: BTreeMap::new(),
             hidden: BTreeMap::new(),
             free_total: [0; 5],
             held: BTreeMap::new(),
+            lent: BTreeMap::new(),
+            reserving: BTreeSet::new(),
             spots: Vec::new(),
             passed: 0,
             next_number: state.cluster.numbers_below,
@@ -213,6 +230,12 @@ impl Cluster {
                 self.on_status_reported(session, run, sequence, status);
             }
             Event::KillUnknown(session, run) => self.on_kill_unknown(session, run),
+            Event::VolumeReported {
+                session,
+                reservation,
+                volume,
+                exists,
+            } => self.on_volume_reported(session, reservation, &volume, exists),
             Event::TurnEnded {
                 turn,
                 result,
@@ -245,6 +268,17 @@ impl Cluster {
             } => self.on_change_agent(id, agent, change, principal),
             Request::SetRole { role, change, .. } => self.on_set_role(id, &role, change),
             Request::RemoveRole { role, .. } => self.on_remove_role(id, &role),
+            Request::Reserve(reserve) => self.on_reserve(id, reserve),
+            Request::Unreserve { reservation, .. } => self.on_unreserve(id, reservation),
+            Request::CreateVolume {
+                reservation,
+                name,
+                size_bytes,
+                ..
+            } => self.on_create_volume(id, reservation, &name, size_bytes),
+            Request::DestroyVolume {
+                reservation, name, ..
+            } => self.on_destroy_volume(id, reservation, &name),
             Request::SetPrincipal {
                 name, token_sha256, ..
             } => self.on_set_principal(id, &name, token_sha256),
@@ -288,6 +322,7 @@ impl Cluster {
                 self.deadlines.insert((at, Deadline::Drain(id)));
             }
         }
+        self.await_reservations();
         for framework in self.state.frameworks.keys().copied().collect::<Vec<_>>() {
             self.revive_host(framework);
         }
@@ -310,6 +345,7 @@ impl Cluster {
                 Deadline::Silent(agent) => self.on_agent_silent(agent),
                 Deadline::Revive(framework) => self.on_revive_due(framework),
                 Deadline::Drain(agent) => self.on_drain_due(agent),
+                Deadline::Reservation(id) => self.on_reservation_due(id),
             }
         }
     }
@@ -318,13 +354,29 @@ impl Cluster {
     /// durable.
     pub(crate) fn record(&mut self, record: Record) {
         let freed = self.frees(&record);
+        let was_reserved = match &record {
+            Record::Reservation(new) => self.state.reservations.contains_key(&new.id),
+            _ => false,
+        };
+        if let Record::ReservationRemoved(id) = &record
+            && let Some(gone) = self.state.reservation(*id).map(|r| Arc::clone(&r.record))
+        {
+            let above = self.role_above(gone.within);
+            self.shares
+                .discharge_role(&gone.role, above.as_deref(), &gone.amount);
+        }
         if let Err(error) = self.state.apply(&record) {
             // The core wrote a record that its own state contradicts: going on would make the
             // contradiction durable.
             panic!("the core contradicts itself: {error}");
         }
         match &record {
-            Record::Task(task) => self.shares.charge(task.framework, &task.spec.resources),
+            Record::Task(task) => self.shares.charge(task.framework, &task.charged()),
+            Record::Reservation(new) if !was_reserved => {
+                let above = self.role_above(new.within);
+                self.shares
+                    .charge_role(&new.role, above.as_deref(), &new.amount);
+            }
             Record::Role(role) => {
                 self.shares
                     .set_role(&role.name, role.weight, role.quota.as_ref())
@@ -336,9 +388,14 @@ impl Cluster {
         }
         if let Some(task) = freed {
             self.shares
-                .discharge(task.record.framework, &task.record.spec.resources);
+                .discharge(task.record.framework, &task.record.charged());
         }
         self.records.push(record);
+    }
+
+    /// The role of the reservation that one is a part of.
+    fn role_above(&self, within: Option<ReservationId>) -> Option<Arc<str>> {
+        self.state.reservations.get(&within?).cloned()
     }
 
     /// The task that a record ends, if it ends one.
@@ -466,6 +523,7 @@ fn origin(event: &Event, cluster: &Cluster) -> (Arc<str>, &'static str) {
         Event::AgentDisconnected(session) => (agent(session), "agent-disconnected"),
         Event::StatusReported { session, .. } => (agent(session), "status-reported"),
         Event::KillUnknown(session, _) => (agent(session), "kill-unknown"),
+        Event::VolumeReported { session, .. } => (agent(session), "volume-reported"),
         Event::TurnEnded { turn, .. } => match cluster.turns.get(turn) {
             Some(running) => (
                 Arc::from(format!("framework/{}", running.name)),
@@ -484,6 +542,10 @@ fn origin(event: &Event, cluster: &Cluster) -> (Arc<str>, &'static str) {
             Request::ChangeAgent { principal, .. } => (Arc::clone(principal), "change-agent"),
             Request::SetRole { principal, .. } => (Arc::clone(principal), "set-role"),
             Request::RemoveRole { principal, .. } => (Arc::clone(principal), "remove-role"),
+            Request::Reserve(Reserve { principal, .. }) => (Arc::clone(principal), "reserve"),
+            Request::Unreserve { principal, .. } => (Arc::clone(principal), "unreserve"),
+            Request::CreateVolume { principal, .. } => (Arc::clone(principal), "create-volume"),
+            Request::DestroyVolume { principal, .. } => (Arc::clone(principal), "destroy-volume"),
             Request::SetPrincipal { principal, .. } => (Arc::clone(principal), "set-principal"),
             Request::Explain { .. } => (master(), "explain"),
             Request::Web { .. } => (master(), "web-request"),

@@ -5,14 +5,16 @@
 
 use crate::action::{Action, Answer, Observation, RefusedKind};
 use crate::cluster::{Cluster, Deadline};
-use crate::record::{FrameworkRecord, Record, StatusRecord, TaskRecord, Value};
+use crate::record::{FrameworkRecord, Record, StatusRecord, TaskRecord, Value, VolumeState};
 use crate::turn::{Effects, Fault, Launch, Task};
 use crate::turns::{Kind, Running, Unit, told_now};
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use mezzo_types::{Demand, FrameworkId, Reason, RequestId, TurnId};
+use mezzo_types::{
+    Demand, FrameworkId, Reason, RequestId, ReservationId, Status, TaskState, TurnId,
+};
 
 /// A framework that asks to see everything again waits so long between two times, in milliseconds.
 const REVIVE_MS: u64 = 1_000;
@@ -41,11 +43,19 @@ impl Cluster {
             clean: result.is_ok(),
         });
         self.end_leases(&running);
+        let lent: Vec<ReservationId> = running
+            .leases
+            .iter()
+            .filter_map(|lease| lease.reservation)
+            .collect();
         match result {
             // Nobody has seen anything of it, and nobody wants it any more.
             _ if self.removing(framework) => self.discard(running),
             Ok(effects) => self.commit(running, effects),
             Err(fault) => self.undo(running, fault),
+        }
+        for reservation in lent {
+            self.finish_reservation(reservation);
         }
         self.restart_if_asked(framework);
         self.touch(framework);
@@ -229,6 +239,9 @@ impl Cluster {
 
     fn apply_effects(&mut self, framework: FrameworkId, effects: Effects) {
         let Effects {
+            reserves,
+            volumes,
+            unreserves,
             launches,
             kills,
             want,
@@ -248,7 +261,19 @@ impl Cluster {
         if let Some(demands) = want {
             self.set_demands(framework, demands);
         }
+        for reserve in reserves {
+            self.keep(framework, reserve);
+        }
+        for volume in volumes {
+            match volume.size_bytes {
+                Some(size) => self.create_volume(volume.reservation, &volume.name, size),
+                None => self.destroy_volume(volume.reservation, &volume.name),
+            }
+        }
         self.launch_all(framework, launches);
+        for reservation in unreserves {
+            self.give_back(reservation);
+        }
         for (run, grace_ms) in kills {
             self.kill(run, grace_ms, Reason::KillRequested);
         }
@@ -304,9 +329,12 @@ impl Cluster {
     fn launch_all(&mut self, framework: FrameworkId, launches: Vec<Launch>) {
         let mut groups: BTreeMap<Arc<str>, Vec<Arc<Task>>> = BTreeMap::new();
         for launch in launches {
+            let gone = self.gone_meanwhile(&launch);
             let Launch {
                 run,
                 agent,
+                reservation,
+                priority,
                 group,
                 ports,
                 spec,
@@ -320,8 +348,15 @@ impl Cluster {
                 group: group.clone(),
                 launched: self.now,
                 spec,
+                reservation: reservation.filter(|_| gone.is_none()),
+                priority,
             };
             self.record(Record::Task(Arc::new(record)));
+            if let Some((reason, message)) = gone {
+                let status = Status::new(TaskState::Lost, self.now).because(reason, message);
+                self.set_status(run, 0, status);
+                continue;
+            }
             let Some(task) = self.state.task(run).cloned() else {
                 continue;
             };
@@ -335,6 +370,31 @@ impl Cluster {
         for (_, tasks) in groups {
             self.launch(&tasks);
         }
+    }
+
+    /// Why a launch cannot be, because of what happened while its turn ran.
+    fn gone_meanwhile(&self, launch: &Launch) -> Option<(Reason, &'static str)> {
+        let agent = self.state.agents.get(&launch.agent);
+        if agent.is_some_and(|agent| agent.record.is_gone()) {
+            return Some((
+                Reason::AgentGone,
+                "its agent was declared gone while it was being launched",
+            ));
+        }
+        let Some(known) = self.state.reservation(launch.reservation?) else {
+            return Some((
+                Reason::ReservationGone,
+                "its reservation went while it was being launched",
+            ));
+        };
+        let there = |mount: &mezzo_types::Mount| {
+            let volume = known.record.volume(&mount.volume);
+            volume.is_some_and(|volume| volume.state != VolumeState::Destroying)
+        };
+        (!launch.spec.mounts.iter().all(there)).then_some((
+            Reason::ReservationGone,
+            "a volume of it was destroyed while it was being launched",
+        ))
     }
 
     /// To an agent without a session it is sent when it is back.

@@ -7,7 +7,8 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use mezzo_types::{
-    AgentFacts, AgentId, BatchId, Digest, RequestId, Run, SessionId, Status, TurnId,
+    AgentFacts, AgentId, BatchId, Digest, Instant, Label, RequestId, ReservationId, Resources, Run,
+    SessionId, Status, TurnId,
 };
 
 /// One thing that happened. The driver passes each to [`crate::Cluster::step`] once, in the order in
@@ -47,6 +48,17 @@ pub enum Event {
     },
     /// An agent was asked to kill a run that it never had, and will not start it.
     KillUnknown(SessionId, Run),
+    /// An agent has a volume now, or has it no more. Said again until the master no longer asks.
+    VolumeReported {
+        /// By whom.
+        session: SessionId,
+        /// Of which reservation.
+        reservation: ReservationId,
+        /// Which.
+        volume: String,
+        /// Whether its folder is there.
+        exists: bool,
+    },
     /// A turn is over.
     TurnEnded {
         /// Which.
@@ -146,6 +158,35 @@ pub enum Request {
         /// Who asks.
         principal: Arc<str>,
     },
+    /// Keep a part of an agent for a role.
+    Reserve(Reserve),
+    /// Give a reservation back.
+    Unreserve {
+        /// Which.
+        reservation: ReservationId,
+        /// Who asks.
+        principal: Arc<str>,
+    },
+    /// Make a volume in a reservation.
+    CreateVolume {
+        /// Where.
+        reservation: ReservationId,
+        /// Unique there.
+        name: String,
+        /// Of the reservation's disk.
+        size_bytes: u64,
+        /// Who asks.
+        principal: Arc<str>,
+    },
+    /// Destroy a volume and its data.
+    DestroyVolume {
+        /// Where.
+        reservation: ReservationId,
+        /// Which.
+        name: String,
+        /// Who asks.
+        principal: Arc<str>,
+    },
     /// Give a principal a token, or take it away.
     SetPrincipal {
         /// Whose.
@@ -186,6 +227,25 @@ pub struct Install {
     pub options: String,
     /// What it may use.
     pub limits: FrameworkLimits,
+    /// Who asks.
+    pub principal: Arc<str>,
+}
+
+/// A part of an agent that is to be kept for a role.
+#[derive(Clone, Debug)]
+pub struct Reserve {
+    /// Of which agent.
+    pub agent: AgentId,
+    /// For whom.
+    pub role: String,
+    /// How much, without ports.
+    pub amount: Resources,
+    /// A reservation of which it is to be a part; none: of what is unreserved.
+    pub within: Option<ReservationId>,
+    /// For people and frameworks.
+    pub labels: Vec<Label>,
+    /// When it ends if nothing uses it then.
+    pub until: Option<Instant>,
     /// Who asks.
     pub principal: Arc<str>,
 }

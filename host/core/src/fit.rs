@@ -205,6 +205,7 @@ mod tests {
             port_set: Default::default(),
             runtimes: vec![Runtime::Process, Runtime::Module],
             version: String::new(),
+            reserved: vec![],
         }
     }
 

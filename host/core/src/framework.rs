@@ -17,8 +17,8 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use mezzo_types::{
-    AgentId, AgentInfo, FrameworkId, InstanceId, Instant, Reason, RequestId, Run, TurnId,
-    check_name,
+    AgentId, AgentInfo, FrameworkId, InstanceId, Instant, Reason, RequestId, ReservationId, Run,
+    TurnId, check_name,
 };
 
 /// The part of a framework that is not durable.
@@ -60,6 +60,8 @@ pub struct Host {
     pub seen: Bits,
     /// Agents that it is to look at again, although it has seen them.
     pub again: BTreeSet<AgentId>,
+    /// Reservations that it is to look at.
+    pub reserved: BTreeSet<ReservationId>,
     /// Of each demand, in order.
     pub conditions: Vec<Conditions>,
     /// When it last asked to see everything again.
@@ -443,6 +445,7 @@ impl Cluster {
         self.record(Record::FrameworkRemoved(framework));
         self.dequeue(framework);
         self.held.remove(&framework);
+        self.reserving.remove(&framework);
         self.hosts.remove(&framework);
     }
 

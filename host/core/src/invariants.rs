@@ -2,11 +2,13 @@
 //! and the simulator check after every step.
 
 use crate::cluster::Cluster;
+use crate::state::{Reservation, State};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 use core::fmt;
-use mezzo_types::{AgentId, FrameworkId, PortSet, Resources, Run};
+use mezzo_types::{AgentId, FrameworkId, PortSet, ReservationId, Resources, Run};
 
 /// An invariant that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +48,7 @@ impl Cluster {
         self.check_sums()?;
         self.check_agents()?;
         self.check_runs()?;
+        self.check_reservations()?;
         self.check_leases()?;
         self.check_turns()?;
         self.check_queues()
@@ -62,16 +65,11 @@ impl Cluster {
                 .values()
                 .filter(|task| !task.status.state.is_final())
             {
-                let resources = &task.record.spec.resources;
-                used.add(resources);
-                agents.entry(task.record.agent).or_default().add(resources);
-                let mut role = &*framework.record.role;
-                loop {
-                    roles.entry(role).or_default().add(resources);
-                    match role.rsplit_once('/') {
-                        Some((above, _)) => role = above,
-                        None => break,
-                    }
+                let charged = task.record.charged();
+                used.add(&charged);
+                agents.entry(task.record.agent).or_default().add(&charged);
+                for role in State::roles_above(&framework.record.role) {
+                    roles.entry(role).or_default().add(&charged);
                 }
             }
             holds(used == framework.used, "framework-used", || {
@@ -93,6 +91,19 @@ impl Cluster {
             holds(bytes == framework.state_bytes, "state-bytes", || {
                 format!("framework {id}: {bytes}, kept {}", framework.state_bytes)
             })?;
+        }
+        for known in self.reservations() {
+            let record = &known.record;
+            let whole = record.within.and_then(|id| self.state.reservation(id));
+            if whole.is_none() {
+                let agent = agents.entry(record.agent).or_default();
+                agent.add(&record.amount);
+            }
+            let above = whole.map(|whole| &*whole.record.role);
+            let charged = State::roles_above(&record.role).take_while(|role| Some(*role) != above);
+            for role in charged {
+                roles.entry(role).or_default().add(&record.amount);
+            }
         }
         for (id, agent) in &self.state.agents {
             let used = agents.remove(id).unwrap_or_default();
@@ -180,12 +191,80 @@ impl Cluster {
         })
     }
 
+    fn reservations(&self) -> impl Iterator<Item = &Arc<Reservation>> {
+        let ids = self.state.reservations.keys();
+        ids.filter_map(|id| self.state.reservation(*id))
+    }
+
+    /// What is said to be used of a reservation is what its tasks and parts use, and no more than it
+    /// is; none is kept that was given back and that nothing uses.
+    fn check_reservations(&self) -> Result<(), Violation> {
+        let kept: usize = self
+            .state
+            .roles
+            .values()
+            .map(|r| r.reservations.len())
+            .sum();
+        holds(
+            kept == self.state.reservations.len(),
+            "reservations",
+            || format!("{kept} of {}", self.state.reservations.len()),
+        )?;
+        for known in self.reservations() {
+            let id = known.record.id;
+            let mut fresh = Reservation::new(Arc::clone(&known.record));
+            let agent = self.state.agents.get(&known.record.agent);
+            for run in agent.into_iter().flat_map(|agent| &agent.runs) {
+                let task = self.state.task(*run);
+                let alive = task.filter(|t| !t.status.state.is_final());
+                if let Some(task) = alive.filter(|t| t.record.reservation == Some(id)) {
+                    fresh.users.insert(*run);
+                    fresh.launch(&task.record.spec);
+                }
+            }
+            for part in self.reservations() {
+                if part.record.within == Some(id) {
+                    fresh.parts.insert(part.record.id);
+                    fresh.refined.add(&part.record.amount);
+                }
+            }
+            holds(fresh == **known, "reservation-used", || {
+                format!("reservation {id}: {fresh:?}, kept {known:?}")
+            })?;
+            let mut used = known.used.clone();
+            used.add(&known.refined);
+            for volume in &known.record.volumes {
+                used.disk_bytes += volume.size_bytes;
+            }
+            holds(known.record.amount.contains(&used), "reserved", || {
+                format!(
+                    "reservation {id} is {:?}, gives {used:?}",
+                    known.record.amount
+                )
+            })?;
+            let over = known.record.ending && known.is_unused() && !self.lent.contains_key(&id);
+            holds(!over, "given-back", || format!("reservation {id}"))?;
+            let on_agent = agent.is_some_and(|agent| agent.reservations.contains(&id));
+            holds(on_agent, "reservation-on-agent", || {
+                format!("reservation {id} on agent {}", known.record.agent)
+            })?;
+        }
+        Ok(())
+    }
+
     /// What agents are said to have leased is what running turns hold.
     fn check_leases(&self) -> Result<(), Violation> {
         let mut leased: BTreeMap<AgentId, Resources> = BTreeMap::new();
+        let mut lent: BTreeSet<ReservationId> = BTreeSet::new();
         for lease in self.turns.values().flat_map(|turn| &turn.leases) {
-            leased.entry(lease.agent).or_default().add(&lease.amount);
+            leased.entry(lease.agent).or_default().add(&lease.charged());
+            if let Some(id) = lease.reservation {
+                holds(lent.insert(id), "lent-once", || format!("reservation {id}"))?;
+            }
         }
+        holds(self.lent.keys().eq(&lent), "lent", || {
+            format!("{lent:?}, kept {:?}", self.lent)
+        })?;
         for (id, link) in &self.links {
             let sum = leased.remove(id).unwrap_or_default();
             holds(sum == link.leased, "leased", || {
@@ -250,7 +329,7 @@ impl Cluster {
             let mut charged = framework.used.clone();
             let turns = self.turns.values().filter(|turn| turn.framework == *id);
             for lease in turns.flat_map(|turn| &turn.leases) {
-                charged.add(&lease.amount);
+                charged.add(&lease.charged());
             }
             holds(
                 self.shares.charged(*id) == Some(&charged),

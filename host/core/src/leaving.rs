@@ -96,6 +96,7 @@ impl Cluster {
         }
         if stays {
             self.agent_improved(agent);
+            self.agent_reservations_improved(agent);
         } else {
             self.withdraw(agent);
         }
@@ -166,6 +167,7 @@ impl Cluster {
             );
             self.set_status(run, sequence, status);
         }
+        self.drop_reservations(agent);
         self.withdraw(agent);
         self.cut(agent);
         for framework in self.told_of(agent) {
@@ -206,10 +208,11 @@ impl Cluster {
             .leavers
             .iter()
             .filter(|agent| {
-                self.state
-                    .agents
-                    .get(agent)
-                    .is_none_or(|known| known.runs.is_empty())
+                let known = self.state.agents.get(agent);
+                let mut leases = self.turns.values().flat_map(|turn| &turn.leases);
+                // A turn that began before may still launch there: it is told that this is lost.
+                known.is_none_or(|known| known.runs.is_empty())
+                    && !leases.any(|lease| lease.agent == **agent)
             })
             .copied()
             .collect();

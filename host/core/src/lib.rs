@@ -15,6 +15,7 @@
 //! | how a turn begins and ends | `turns.rs`, `effects.rs`, `faults.rs` |
 //! | who is next, and what it is offered | `shares.rs`, `order.rs`, `fairness.rs`, `allocate.rs`, `fit.rs` |
 //! | roles, their quota | `roles.rs`, `quota.rs` |
+//! | reservations, volumes | `reserved.rs`, `reservations.rs`, `volumes.rs` |
 //! | why something waits | `explain.rs` |
 //! | what must always hold | `invariants.rs` |
 #![no_std]
@@ -41,12 +42,15 @@ mod order;
 pub mod outbox;
 mod quota;
 pub mod record;
+mod reservations;
+mod reserved;
 mod roles;
 mod shares;
 pub mod state;
 mod tasks;
 pub mod turn;
 mod turns;
+mod volumes;
 mod web;
 
 pub use action::{Action, Answer, Refused, RefusedKind};

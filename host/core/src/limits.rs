@@ -37,6 +37,8 @@ pub struct FrameworkLimits {
     pub timers_max: u64,
     /// Demands at a time.
     pub demands_max: u64,
+    /// Reservations of its role and of those above it with which it may still make another.
+    pub reservations_max: u64,
     /// The body of one request, in bytes.
     pub request_bytes_max: u64,
     /// Requests that wait for a turn; more are answered 503.
@@ -73,6 +75,7 @@ impl Default for FrameworkLimits {
             events_per_turn_max: 1_000,
             timers_max: 1_000,
             demands_max: 1_000,
+            reservations_max: 10_000,
             request_bytes_max: 8 << 20,
             requests_queued_max: 100,
             streams_max: 100,

@@ -173,7 +173,7 @@ impl Cluster {
         };
         if known.holds > 0 {
             let message = format!(
-                "role {role} has {} frameworks and roles; it goes with the last of them",
+                "role {role} has {} frameworks, roles and reservations; it goes with the last of them",
                 known.holds
             );
             return self.refuse(id, RefusedKind::Conflict, message);
@@ -183,14 +183,19 @@ impl Cluster {
         self.reply(id, Answer::Done);
     }
 
-    /// How much more a framework may be offered at once: what is left of its role's limit, and what is
-    /// free beside what is kept for the guarantees of others.
+    /// How much more a framework may be offered at once.
     pub(crate) fn room(&self, id: FrameworkId) -> Room {
+        match self.state.frameworks.get(&id) {
+            Some(framework) => self.room_of(&framework.record.role),
+            None => Room([UNBOUNDED; 5]),
+        }
+    }
+
+    /// How much more a role may get at once: what is left of its limit, and what is free beside what
+    /// is kept for the guarantees of others.
+    pub(crate) fn room_of(&self, role: &str) -> Room {
         let mut room = [UNBOUNDED; 5];
-        let Some(framework) = self.state.frameworks.get(&id) else {
-            return Room(room);
-        };
-        let role = top(&framework.record.role);
+        let role = top(role);
         let quota = self.state.roles.get(role).and_then(|r| r.quota.as_ref());
         let charged = self
             .shares
@@ -219,9 +224,18 @@ impl Cluster {
         if self.room(id).pieces(&demand.each) > 0 {
             return None;
         }
-        let role = top(&self.state.frameworks.get(&id)?.record.role);
-        let charged = self.shares.of_role(role)?.plain();
-        let each = demand.each.plain();
+        let role = &self.state.frameworks.get(&id)?.record.role;
+        Some(self.no_room(role, &demand.each))
+    }
+
+    /// Why there is no room for so much of a role.
+    pub(crate) fn no_room(&self, role: &str, each: &Resources) -> String {
+        let role = top(role);
+        let charged = self
+            .shares
+            .of_role(role)
+            .map_or([0; 5], |charged| charged.plain());
+        let each = each.plain();
         let limit = self
             .state
             .roles
@@ -230,13 +244,13 @@ impl Cluster {
             .map_or([UNBOUNDED; 5], Quota::limit);
         let reached = (0..5)
             .find(|i| limit[*i] != UNBOUNDED && limit[*i].saturating_sub(charged[*i]) < each[*i]);
-        Some(match reached {
+        match reached {
             Some(i) => format!(
                 "limit of role {role} reached: {} of {} {}; it goes on when the role uses less, or has a higher limit",
                 charged[i], limit[i], KINDS[i]
             ),
             None => "what is free is kept for roles that are below their guarantee; it goes on when they have it, or when there is more".into(),
-        })
+        }
     }
 
     /// A framework's demands as far as there is room for them. It does not look for the others, and is

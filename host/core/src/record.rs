@@ -6,11 +6,12 @@
 
 use crate::limits::FrameworkLimits;
 use crate::turn::Fault;
+use alloc::borrow::Cow;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use mezzo_types::{
-    AgentId, AgentInfo, AssignedPort, BatchId, Demand, Digest, FrameworkId, Instant, Resources,
-    Run, Status, TaskId, TaskSpec, Term,
+    AgentId, AgentInfo, AssignedPort, BatchId, Demand, Digest, FrameworkId, Instant, Label,
+    ReservationId, Resources, Run, Status, TaskId, TaskSpec, Term,
 };
 
 /// The version of the records' meaning. A store that holds a larger one is refused.
@@ -68,6 +69,10 @@ pub enum Record {
     Timer(FrameworkId, Arc<str>, Option<Instant>),
     /// A framework's value; none takes it away.
     State(FrameworkId, Arc<str>, Option<Value>),
+    /// A part of an agent that is kept for a role, with its volumes.
+    Reservation(Arc<ReservationRecord>),
+    /// It was given back, and nothing uses it: its key goes.
+    ReservationRemoved(ReservationId),
     /// A launch.
     Task(Arc<TaskRecord>),
     /// The latest of a run. Until there is one, the run is pending.
@@ -292,9 +297,25 @@ pub struct TaskRecord {
     pub launched: Instant,
     /// What runs.
     pub spec: Arc<TaskSpec>,
+    /// The reservation that it runs on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reservation: Option<ReservationId>,
+    /// Of the demand that it was launched for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub priority: i32,
+}
+
+fn is_zero(priority: &i32) -> bool {
+    *priority == 0
 }
 
 impl TaskRecord {
+    /// What it takes of its agent's unreserved part: on a reservation, no more than its ports.
+    #[must_use]
+    pub fn charged(&self) -> Cow<'_, Resources> {
+        charged(&self.spec.resources, self.reservation)
+    }
+
     /// The framework's name for it.
     #[must_use]
     pub fn id(&self) -> &TaskId {
@@ -332,4 +353,92 @@ pub struct PrincipalRecord {
     pub token_sha256: Arc<str>,
     /// When it was made.
     pub created: Instant,
+}
+
+/// What an amount takes of an agent's unreserved part if it is of this reservation, or of none.
+pub(crate) fn charged(amount: &Resources, of: Option<ReservationId>) -> Cow<'_, Resources> {
+    match of {
+        None => Cow::Borrowed(amount),
+        Some(_) => Cow::Owned(Resources {
+            ports: amount.ports,
+            ..Resources::NONE
+        }),
+    }
+}
+
+/// A part of an agent that is kept for a role.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ReservationRecord {
+    /// Never reused.
+    pub id: ReservationId,
+    /// Of which agent.
+    pub agent: AgentId,
+    /// For whom.
+    pub role: Arc<str>,
+    /// How much, without ports. Never changes.
+    pub amount: Resources,
+    /// The larger reservation that it is a part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<ReservationId>,
+    /// Who made it.
+    pub made_by: Maker,
+    /// When.
+    pub made: Instant,
+    /// For people and frameworks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<Label>,
+    /// When it ends if nothing uses it then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Instant>,
+    /// It was given back: it goes as soon as nothing uses it.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub ending: bool,
+    /// In the order of their names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<VolumeRecord>,
+}
+
+impl ReservationRecord {
+    /// The volume of that name.
+    #[must_use]
+    pub fn volume(&self, name: &str) -> Option<&VolumeRecord> {
+        self.volumes.iter().find(|volume| &*volume.name == name)
+    }
+}
+
+/// Who made a reservation.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Maker {
+    /// A framework, by its installed name: it is offered only to demands that name it.
+    Framework(Arc<str>),
+    /// A person or a program.
+    Principal(Arc<str>),
+    /// The agent's configuration; it goes when the configuration no longer names it.
+    AgentConfiguration,
+}
+
+/// Data that outlives tasks.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct VolumeRecord {
+    /// Unique in its reservation.
+    pub name: Arc<str>,
+    /// Of the reservation's disk.
+    pub size_bytes: u64,
+    /// When it was asked for.
+    pub made: Instant,
+    /// How far it is.
+    pub state: VolumeState,
+}
+
+/// How far a volume is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VolumeState {
+    /// The agent has not said yet that it is there.
+    Making,
+    /// It is there.
+    Ready,
+    /// Its data is to be destroyed; the agent has not said yet that it is.
+    Destroying,
 }

@@ -1,6 +1,8 @@
 //! The tree of roles in the durable state: made by use or by an operator, gone when nothing holds it.
 
+use crate::map::Map;
 use crate::state::{RoleState, State};
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use mezzo_types::Resources;
 
@@ -17,6 +19,8 @@ impl State {
             quota: None,
             used: Resources::NONE,
             holds: 0,
+            frameworks: BTreeSet::new(),
+            reservations: Map::default(),
             spoken: false,
         })
     }
@@ -40,10 +44,18 @@ impl State {
         }
     }
 
-    /// Changes what a role, and all above it, use.
-    pub(crate) fn change_used(&mut self, name: &str, change: impl Fn(&mut Resources)) {
+    /// Changes what a role, and all above it, use; those from `below` on not.
+    pub(crate) fn change_used(
+        &mut self,
+        name: &str,
+        below: Option<&str>,
+        change: impl Fn(&mut Resources),
+    ) {
         let mut name = name;
         loop {
+            if below == Some(name) {
+                return;
+            }
             if let Some(role) = self.roles.get_mut(name) {
                 change(&mut role.used);
             }

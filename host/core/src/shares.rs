@@ -165,14 +165,37 @@ impl Shares {
         });
     }
 
+    /// Charges a role, and those above it, for what is reserved; those from `below` on not.
+    pub fn charge_role(&mut self, role: &str, below: Option<&str>, more: &Resources) {
+        let (role, below) = (self.role(role), below.map(|name| self.role(name)));
+        self.change_roles(role, below, |charged| charged.add(more));
+    }
+
+    /// The opposite of [`Shares::charge_role`].
+    pub fn discharge_role(&mut self, role: &str, below: Option<&str>, less: &Resources) {
+        let (role, below) = (self.role(role), below.map(|name| self.role(name)));
+        self.change_roles(role, below, |charged| {
+            let _ = charged.take(less);
+        });
+    }
+
     fn change(&mut self, framework: FrameworkId, change: impl Fn(&mut Resources)) {
         let Some(leaf) = self.leaves.get_mut(&framework) else {
             return;
         };
         change(&mut leaf.charged);
-        let mut role = leaf.role;
+        let role = leaf.role;
         self.place_leaf(framework);
-        loop {
+        self.change_roles(role, None, change);
+    }
+
+    fn change_roles(
+        &mut self,
+        mut role: usize,
+        below: Option<usize>,
+        change: impl Fn(&mut Resources),
+    ) {
+        while below != Some(role) {
             self.count_lacking(role, false);
             change(&mut self.roles[role].charged);
             self.count_lacking(role, true);

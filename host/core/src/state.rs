@@ -9,6 +9,7 @@ use crate::record::{
     AgentRecord, ClusterRecord, FrameworkRecord, GoneRecord, PrincipalRecord, Quota, Record,
     StatusRecord, TaskRecord,
 };
+pub use crate::reserved::Reservation;
 use crate::turn::Task;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -17,7 +18,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use mezzo_types::{
-    AgentId, Demand, FrameworkId, Instant, PortSet, Resources, Run, Status, TaskId, TaskState,
+    AgentId, Demand, FrameworkId, Instant, PortSet, ReservationId, Resources, Run, Status, TaskId,
+    TaskState,
 };
 
 /// A record that does not fit the ones before it: the store is damaged, or was written by a program
@@ -54,6 +56,8 @@ pub struct State {
     pub names: BTreeMap<Arc<str>, FrameworkId>,
     /// Where each run that is not forgotten is to be found.
     pub runs: BTreeMap<Run, (FrameworkId, TaskId)>,
+    /// For which role each reservation is, where it is to be found.
+    pub reservations: BTreeMap<ReservationId, Arc<str>>,
     /// Who may use the API.
     pub principals: BTreeMap<Arc<str>, PrincipalRecord>,
     /// What all agents have that are not gone.
@@ -65,25 +69,32 @@ pub struct State {
 pub struct AgentState {
     /// As it last joined.
     pub record: Arc<AgentRecord>,
-    /// By tasks that have not ended.
+    /// By tasks that have not ended, and by reservations.
     pub used: Resources,
     /// By tasks that have not ended.
     pub ports_used: PortSet,
     /// Runs that are not forgotten.
     pub runs: BTreeSet<Run>,
+    /// What of it is kept for roles.
+    pub reservations: BTreeSet<ReservationId>,
 }
 
 /// One role.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct RoleState {
     /// At least 1.
     pub weight: u32,
     /// What it is promised and held to.
     pub quota: Option<Quota>,
-    /// By tasks of its frameworks, and of roles below it, that have not ended.
+    /// By tasks of its frameworks, and of roles below it, that have not ended; and by what is
+    /// reserved for it and them.
     pub used: Resources,
-    /// Frameworks and roles directly below it.
+    /// Frameworks and roles directly below it, and its reservations.
     pub holds: usize,
+    /// Its frameworks.
+    pub frameworks: BTreeSet<FrameworkId>,
+    /// What is kept for it.
+    pub reservations: Map<ReservationId, Arc<Reservation>>,
     /// Whether an operator has spoken of it.
     pub spoken: bool,
 }
@@ -196,6 +207,8 @@ impl State {
                 framework.state_bytes -= old.map_or(0, |old| (key.len() + old.len()) as u64);
                 Ok(())
             }
+            Record::Reservation(reservation) => self.apply_reservation(reservation),
+            Record::ReservationRemoved(id) => self.apply_reservation_removed(*id),
             Record::Task(task) => self.apply_task(task),
             Record::Status(run, status) => self.apply_status(*run, status),
             Record::Kill(run, kill) => {
@@ -228,6 +241,7 @@ impl State {
                     used: Resources::NONE,
                     ports_used: PortSet::default(),
                     runs: BTreeSet::new(),
+                    reservations: BTreeSet::new(),
                 };
                 self.agents.insert(agent.info.id, state);
             }
@@ -238,9 +252,9 @@ impl State {
         let Some(agent) = self.agents.get(&id) else {
             return Err(CorruptRecord(format!("agent {id} is removed, but unknown")));
         };
-        if !agent.runs.is_empty() {
+        if !agent.runs.is_empty() || !agent.reservations.is_empty() {
             return Err(CorruptRecord(format!(
-                "agent {id} is removed, but has tasks"
+                "agent {id} is removed, but has tasks or reservations"
             )));
         }
         self.total.take(&of_the_total(&agent.record));
@@ -261,7 +275,9 @@ impl State {
             known.record = Arc::clone(record);
             return;
         }
-        self.role(&record.role).holds += 1;
+        let role = self.role(&record.role);
+        role.holds += 1;
+        role.frameworks.insert(record.id);
         self.names.insert(Arc::clone(&record.name), record.id);
         let state = FrameworkState {
             record: Arc::clone(record),
@@ -287,7 +303,9 @@ impl State {
         if let Some(framework) = self.frameworks.remove(&id) {
             self.names.remove(&framework.record.name);
             let role = &framework.record.role;
-            self.role(role).holds -= 1;
+            let known = self.role(role);
+            known.holds -= 1;
+            known.frameworks.remove(&id);
             self.drop_role(role);
         }
         Ok(())
@@ -345,12 +363,12 @@ impl State {
         for port in &record.ports {
             agent.ports_used.insert(port.number);
         }
-        let resources = &record.spec.resources;
-        agent.used.add(resources);
-        framework.used.add(resources);
+        let charged = record.charged();
+        agent.used.add(&charged);
+        framework.used.add(&charged);
         let role = Arc::clone(&framework.record.role);
-        self.change_used(&role, |used| used.add(resources));
-        Ok(())
+        self.change_used(&role, None, |used| used.add(&charged));
+        self.use_reservation(record)
     }
 
     fn apply_status(&mut self, run: Run, status: &StatusRecord) -> Result<(), CorruptRecord> {
@@ -383,20 +401,21 @@ impl State {
 
     /// A task has ended: what it used is free again.
     fn release(&mut self, record: &TaskRecord) {
-        let resources = &record.spec.resources;
+        let charged = record.charged();
         if let Some(agent) = self.agents.get_mut(&record.agent) {
-            agent.used.take(resources);
+            agent.used.take(&charged);
             for port in &record.ports {
                 agent.ports_used.remove(port.number);
             }
         }
         if let Some(framework) = self.frameworks.get_mut(&record.framework) {
-            framework.used.take(resources);
+            framework.used.take(&charged);
             let role = Arc::clone(&framework.record.role);
-            self.change_used(&role, |used| {
-                let _ = used.take(resources);
+            self.change_used(&role, None, |used| {
+                let _ = used.take(&charged);
             });
         }
+        self.leave_reservation(record);
     }
 
     fn change_task(
@@ -453,8 +472,8 @@ fn of_the_total(agent: &AgentRecord) -> Resources {
 
 /// In which order records of a whole state apply: what is referred to comes first.
 #[must_use]
-pub fn rank(record: &Record) -> u8 {
-    match record {
+pub fn rank(record: &Record) -> (u8, u64) {
+    let rank = match record {
         Record::Cluster(_) => 0,
         Record::Principal(..)
         | Record::Agent(_)
@@ -463,9 +482,13 @@ pub fn rank(record: &Record) -> u8 {
         | Record::Role(_)
         | Record::RoleRemoved(_) => 1,
         Record::Framework(_) | Record::FrameworkRemoved(_) => 2,
-        Record::Demands(..) | Record::Timer(..) | Record::State(..) => 3,
-        Record::Task(_) => 4,
-        Record::Status(..) => 5,
-        Record::Kill(..) | Record::TaskForgotten(_) => 6,
-    }
+        // Newer ones may be parts of older ones.
+        Record::Reservation(reservation) => return (3, reservation.id.0),
+        Record::ReservationRemoved(id) => return (3, id.0),
+        Record::Demands(..) | Record::Timer(..) | Record::State(..) => 4,
+        Record::Task(_) => 5,
+        Record::Status(..) => 6,
+        Record::Kill(..) | Record::TaskForgotten(_) => 7,
+    };
+    (rank, 0)
 }

@@ -75,7 +75,7 @@ impl Cluster {
             {
                 self.end_group(framework, group);
             }
-            self.agent_improved(task.record.agent);
+            self.task_left(&task);
             if self.removing(framework) {
                 self.record(Record::TaskForgotten(run));
                 self.finish_removal(framework);
@@ -83,6 +83,18 @@ impl Cluster {
             }
         }
         self.touch(framework);
+    }
+
+    /// What a task used is free again: of its reservation, or of its agent.
+    fn task_left(&mut self, task: &Task) {
+        let Some(reservation) = task.record.reservation else {
+            return self.agent_improved(task.record.agent);
+        };
+        if !task.record.ports.is_empty() {
+            self.agent_improved(task.record.agent);
+        }
+        self.reservation_improved(reservation);
+        self.finish_reservation(reservation);
     }
 
     fn end_group(&mut self, framework: FrameworkId, group: &str) {

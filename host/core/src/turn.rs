@@ -3,13 +3,15 @@
 
 use crate::limits::FrameworkLimits;
 use crate::map::Map;
+use crate::state::Reservation;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use mezzo_types::{
-    AgentId, AgentInfo, AssignedPort, Demand, Digest, FrameworkId, InstanceId, Instant, OfferId,
-    PortSet, RequestId, Resources, Run, Status, TaskId, TaskLimits, TaskSpec, TurnId,
+    AgentId, AgentInfo, AssignedPort, Demand, Digest, FrameworkId, InstanceId, Instant, Label,
+    OfferId, PortSet, RequestId, ReservationId, Resources, Run, Status, TaskId, TaskLimits,
+    TaskSpec, TurnId,
 };
 
 /// One transaction with one framework: calls into one instance, one after another. Cheap to make,
@@ -22,6 +24,8 @@ pub struct Turn {
     pub framework: FrameworkId,
     /// Its installed name.
     pub name: Arc<str>,
+    /// Who is charged.
+    pub role: Arc<str>,
     /// In which copy of the component. One that the sandbox does not know is made; then the first
     /// call is always [`Call::Start`].
     pub instance: InstanceId,
@@ -43,7 +47,13 @@ pub struct Turn {
     pub view: View,
     /// Runs from here on are this turn's, as many as it may launch.
     pub first_run: Run,
+    /// Reservations and their offers from here on are this turn's, two numbers for each of
+    /// [`RESERVES_PER_TURN_MAX`].
+    pub first_reservation: ReservationId,
 }
+
+/// Reservations that one turn may make.
+pub const RESERVES_PER_TURN_MAX: u64 = 1_000;
 
 /// One call into the guest.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,6 +109,10 @@ pub struct Offer {
     pub free: Resources,
     /// Which ports.
     pub port_set: PortSet,
+    /// The reservation that it is of; none: what is unreserved.
+    pub reservation: Option<ReservationId>,
+    /// That reservation's volumes that no task uses.
+    pub volumes: Vec<Arc<str>>,
 }
 
 /// A framework's side of the cluster as the turn began.
@@ -120,6 +134,18 @@ pub struct View {
     pub agents: Map<AgentId, Arc<AgentInfo>>,
     /// Its open response streams.
     pub streams: Arc<Vec<RequestId>>,
+    /// Of its role, and of each role above it that has any.
+    pub reservations: Vec<Map<ReservationId, Arc<Reservation>>>,
+}
+
+impl View {
+    /// A reservation of its role, or of one above it.
+    #[must_use]
+    pub fn reservation(&self, id: ReservationId) -> Option<&Arc<Reservation>> {
+        self.reservations
+            .iter()
+            .find_map(|of_role| of_role.get(&id))
+    }
 }
 
 /// A task as the master keeps it.
@@ -170,6 +196,12 @@ pub struct WebResponse {
 /// Everything that a clean turn asks for, already checked against the [`Turn`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Effects {
+    /// What is kept of offers, in the order asked for; before the launches.
+    pub reserves: Vec<Reserve>,
+    /// Volumes to be made and destroyed, in the order asked for; before the launches.
+    pub volumes: Vec<VolumeChange>,
+    /// Reservations that are given back; after the launches.
+    pub unreserves: Vec<ReservationId>,
     /// In the order asked for.
     pub launches: Vec<Launch>,
     /// Runs to end, with their grace in milliseconds (none: the task's own).
@@ -201,12 +233,46 @@ pub struct Launch {
     pub agent: AgentId,
     /// The demand whose count goes down.
     pub demand: Option<Arc<str>>,
+    /// That demand's priority.
+    pub priority: i32,
+    /// The reservation that the offer is of.
+    pub reservation: Option<ReservationId>,
     /// The group that it belongs to.
     pub group: Option<Arc<str>>,
     /// In the order of the spec's ports.
     pub ports: Vec<AssignedPort>,
     /// What to run.
     pub spec: Arc<TaskSpec>,
+}
+
+/// A part of an offer that is kept from now on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reserve {
+    /// One of the turn's.
+    pub id: ReservationId,
+    /// One of the turn's; not that of another new reservation.
+    pub offer: OfferId,
+    /// That offer's.
+    pub agent: AgentId,
+    /// The reservation that the offer is of.
+    pub within: Option<ReservationId>,
+    /// How much, without ports.
+    pub amount: Resources,
+    /// As the framework wants them.
+    pub labels: Vec<Label>,
+    /// When it ends if nothing uses it then.
+    pub until: Option<Instant>,
+}
+
+/// A volume to be made or destroyed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeChange {
+    /// Of which reservation.
+    pub reservation: ReservationId,
+    /// Which volume.
+    pub name: Arc<str>,
+    /// How large it is to be, in bytes; none destroys it.
+    pub size_bytes: Option<u64>,
 }
 
 /// A change to a response stream.

@@ -5,15 +5,16 @@ use crate::cluster::Cluster;
 use crate::framework::{CPU_HEAVY_US, Host};
 use crate::map::Map;
 use crate::record::FrameworkRecord;
-use crate::state::FrameworkState;
-use crate::turn::{Call, GuestEvent, Setup, Task, Turn, View};
+use crate::state::{FrameworkState, Reservation, State};
+use crate::turn::{Call, GuestEvent, RESERVES_PER_TURN_MAX, Setup, Task, Turn, View};
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use mezzo_types::{
-    AgentId, AgentInfo, Digest, FrameworkId, InstanceId, Instant, RequestId, Run, TurnId,
+    AgentId, AgentInfo, Digest, FrameworkId, InstanceId, Instant, RequestId, ReservationId, Run,
+    TurnId,
 };
 
 /// A turn that the sandbox has.
@@ -342,9 +343,11 @@ impl Cluster {
         let Some(host) = self.hosts.get(&id) else {
             return Vec::new();
         };
-        let infos = leases
+        // An agent comes several times if some of its reservations are offered as well.
+        let agents: BTreeSet<AgentId> = leases.iter().map(|lease| lease.agent).collect();
+        let infos = agents
             .iter()
-            .filter_map(|lease| Some(&self.state.agents.get(&lease.agent)?.record.info));
+            .filter_map(|agent| Some(&self.state.agents.get(agent)?.record.info));
         infos
             .filter(|info| {
                 host.told
@@ -373,7 +376,17 @@ impl Cluster {
             timers: Arc::clone(&framework.timers),
             agents,
             streams: Arc::clone(&host.streams),
+            reservations: self.reservations_of(&framework.record.role),
         }
+    }
+
+    /// Those of a role, and of each role above it that has any.
+    fn reservations_of(&self, role: &str) -> Vec<Map<ReservationId, Arc<Reservation>>> {
+        let roles = State::roles_above(role).filter_map(|role| self.state.roles.get(role));
+        roles
+            .filter(|role| !role.reservations.is_empty())
+            .map(|role| role.reservations.clone())
+            .collect()
     }
 
     fn turn(
@@ -385,10 +398,12 @@ impl Cluster {
     ) -> Turn {
         let id = self.take_numbers(1);
         let first_run = Run(self.take_numbers(record.limits.launches_per_turn_max));
+        let first_reservation = ReservationId(self.take_numbers(2 * RESERVES_PER_TURN_MAX));
         Turn {
             id: TurnId(id),
             framework: record.id,
             name: Arc::clone(&record.name),
+            role: Arc::clone(&record.role),
             instance,
             component: record.component,
             limits: Arc::clone(&record.limits),
@@ -399,6 +414,7 @@ impl Cluster {
             offers: Vec::new(),
             view,
             first_run,
+            first_reservation,
         }
     }
 

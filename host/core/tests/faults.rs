@@ -247,7 +247,7 @@ impl Game {
             count: *left as u32,
             conditions: vec![],
             fixed_ports: vec![],
-            prefer: Default::default(),
+            ..Demand::default()
         });
         ledger.want(wanted.collect()).expect("good demands");
         let effects = ledger.finish();

@@ -415,7 +415,7 @@ fn demand(each: &Resources, count: u32) -> Demand {
         count,
         conditions: vec![],
         fixed_ports: vec![],
-        prefer: Default::default(),
+        ..Demand::default()
     }
 }
 
@@ -433,6 +433,8 @@ fn spec(n: u64, resources: &Resources) -> TaskSpec {
         files: vec![],
         kill_grace_ms: 5_000,
         runtime_max_ms: None,
+        mounts: vec![],
+        preemptible: false,
     }
 }
 
@@ -454,5 +456,6 @@ fn facts(n: u64) -> AgentFacts {
         port_set,
         runtimes: vec![Runtime::Process],
         version: String::new(),
+        reserved: vec![],
     }
 }

@@ -103,7 +103,7 @@ pub fn turn(turn: Turn, tasks: u64) -> Effects {
         count: u32::try_from(progress.left).unwrap_or(u32::MAX),
         conditions: vec![],
         fixed_ports: vec![],
-        prefer: Default::default(),
+        ..Demand::default()
     };
     ledger.want(vec![demand]).expect("a good demand");
     ledger.finish()
@@ -131,5 +131,7 @@ fn spec(id: &str, each: &Resources) -> TaskSpec {
         files: vec![],
         kill_grace_ms: 1_000,
         runtime_max_ms: None,
+        mounts: vec![],
+        preemptible: false,
     }
 }

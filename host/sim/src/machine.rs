@@ -64,6 +64,7 @@ impl Machine {
             port_set: Default::default(),
             runtimes: vec![Runtime::Process],
             version: String::new(),
+            reserved: vec![],
         };
         let mut machine = Machine {
             facts,

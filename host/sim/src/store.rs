@@ -32,6 +32,8 @@ impl Store {
             Record::Demands(id, _) => (format!("demands/{id}"), true),
             Record::Timer(id, name, at) => (format!("timer/{id}/{name}"), at.is_some()),
             Record::State(id, name, value) => (format!("state/{id}/{name}"), value.is_some()),
+            Record::Reservation(it) => (format!("reservation/{}", it.id), true),
+            Record::ReservationRemoved(id) => (format!("reservation/{id}"), false),
             Record::Task(task) => (format!("task/{}", task.run), true),
             Record::Status(run, _) => (format!("status/{run}"), true),
             Record::Kill(run, _) => (format!("kill/{run}"), true),

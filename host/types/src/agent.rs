@@ -80,6 +80,18 @@ pub struct AgentFacts {
     /// Its version of Mezzo.
     #[serde(default)]
     pub version: String,
+    /// What of it its configuration keeps for roles.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reserved: Vec<ReservedShare>,
+}
+
+/// A part of an agent that its configuration keeps for a role.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ReservedShare {
+    /// For whom.
+    pub role: String,
+    /// How much, without ports.
+    pub amount: Resources,
 }
 
 /// An agent as the cluster knows it.

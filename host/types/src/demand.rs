@@ -1,11 +1,14 @@
 //! What a framework still wants, and the tests that an agent must pass for it.
 
-use crate::{Resources, name::check_name};
+use crate::{ReservationId, Resources, name::check_name};
 use alloc::string::String;
 use alloc::vec::Vec;
 
 /// The longest regular expression in a condition, in bytes.
 pub const PATTERN_BYTES_MAX: usize = 256;
+
+/// Reservations that one demand may name.
+pub const RESERVATIONS_MAX: usize = 1_000;
 
 /// How a condition compares; the contract says what each means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -66,7 +69,7 @@ pub enum Preference {
 }
 
 /// What a framework still wants.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Demand {
     /// Unique among the framework's demands.
     pub name: String,
@@ -83,6 +86,24 @@ pub struct Demand {
     /// Which agents come first.
     #[serde(default)]
     pub prefer: Preference,
+    /// If there are any, it is served from these alone, and from nothing unreserved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reservations: Vec<ReservationId>,
+    /// All pieces in one turn, or none: a gang.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub together: bool,
+    /// Within the role. Above 0 it may take back what preemptible tasks of a smaller one use; its own
+    /// tasks are then not preemptible.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub priority: i32,
+}
+
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+fn is_zero(value: &i32) -> bool {
+    *value == 0
 }
 
 impl Demand {
@@ -93,6 +114,9 @@ impl Demand {
             && self.conditions == other.conditions
             && self.fixed_ports == other.fixed_ports
             && self.prefer == other.prefer
+            && self.reservations == other.reservations
+            && self.together == other.together
+            && self.priority == other.priority
     }
 
     /// Says what is wrong with the demand's own fields, if anything; patterns are checked where
@@ -111,6 +135,19 @@ impl Demand {
         if self.each.runs_nothing() {
             return Some(alloc::format!(
                 "demand {}: `each` asks for neither cpu nor memory nor any device, so nothing could run on it",
+                self.name
+            ));
+        }
+        if self.reservations.len() > RESERVATIONS_MAX {
+            return Some(alloc::format!(
+                "demand {}: at most {RESERVATIONS_MAX} reservations, not {}",
+                self.name,
+                self.reservations.len()
+            ));
+        }
+        if self.together && !self.reservations.is_empty() {
+            return Some(alloc::format!(
+                "demand {}: what is wanted `together` cannot be served from reservations",
                 self.name
             ));
         }

@@ -23,6 +23,8 @@ ids! {
     FrameworkId,
     /// What one agent has free for one framework during one turn.
     OfferId,
+    /// A part of an agent that is kept for a role.
+    ReservationId,
     /// One launch of a task.
     Run,
     /// One call into a framework.

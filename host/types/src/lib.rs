@@ -18,11 +18,12 @@ mod resources;
 mod status;
 mod task;
 
-pub use agent::{AgentFacts, AgentInfo, Attribute, AttributeValue, Runtime};
-pub use demand::{Comparison, Condition, Demand, PATTERN_BYTES_MAX, Preference};
+pub use agent::{AgentFacts, AgentInfo, Attribute, AttributeValue, ReservedShare, Runtime};
+pub use demand::{Comparison, Condition, Demand, PATTERN_BYTES_MAX, Preference, RESERVATIONS_MAX};
 pub use digest::{Digest, InvalidDigest};
 pub use ids::{
-    AgentId, BatchId, FrameworkId, InstanceId, OfferId, RequestId, Run, SessionId, Term, TurnId,
+    AgentId, BatchId, FrameworkId, InstanceId, OfferId, RequestId, ReservationId, Run, SessionId,
+    Term, TurnId,
 };
 pub use name::{InvalidName, NAME_BYTES_MAX, TaskId, check_name};
 pub use ports::PortSet;
@@ -30,7 +31,8 @@ pub use reason::Reason;
 pub use resources::{AMOUNT_MAX, ResourceKind, Resources};
 pub use status::{Status, TaskState};
 pub use task::{
-    AssignedPort, EnvVar, File, InvalidTask, Label, PortRequest, TaskLimits, TaskSpec, Workload,
+    AssignedPort, EnvVar, File, InvalidTask, Label, Mount, PortRequest, TaskLimits, TaskSpec,
+    Workload,
 };
 
 /// Milliseconds since the Unix epoch.

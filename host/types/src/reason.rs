@@ -74,6 +74,12 @@ reasons! {
     AgentSilent = "agent-silent",
     /// The agent is back.
     AgentReturned = "agent-returned",
+    /// What it used was taken back for others, as its framework had allowed.
+    Preempted = "preempted",
+    /// The reservation or the volume that it was to run on went while it was being launched.
+    ReservationGone = "reservation-gone",
+    /// A volume that it mounts is not on the agent, or could not be mounted.
+    VolumeFailed = "volume-failed",
     /// An operator drains its agent.
     AgentDraining = "agent-draining",
     /// The agent has left for good.

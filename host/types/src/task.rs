@@ -130,6 +130,21 @@ pub struct TaskSpec {
     /// Longer, and it is killed as failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime_max_ms: Option<u64>,
+    /// Volumes of the reservation that it is launched on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<Mount>,
+    /// May be asked to end so that others get what they were promised, or what is more urgent.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub preemptible: bool,
+}
+
+/// Where a task sees a volume.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Mount {
+    /// By its name in the reservation.
+    pub volume: String,
+    /// Relative to the sandbox folder, without `..`.
+    pub path: String,
 }
 
 /// How large a task's description may be.
@@ -201,6 +216,7 @@ impl TaskSpec {
         self.check_env()?;
         self.check_ports()?;
         self.check_files()?;
+        self.check_mounts()?;
         if self.kill_grace_ms > limits.kill_grace_ms_max {
             return Err(invalid(
                 "kill-grace-ms",
@@ -223,6 +239,7 @@ impl TaskSpec {
             ("labels", self.labels.len()),
             ("ports", self.ports.len()),
             ("files", self.files.len()),
+            ("mounts", self.mounts.len()),
         ];
         if let Some((field, n)) = lists.into_iter().find(|(_, n)| *n > limits.items_max) {
             return Err(invalid(
@@ -278,6 +295,11 @@ impl TaskSpec {
                 .sum::<usize>()
             + self.ports.iter().map(|p| p.name.len()).sum::<usize>()
             + self.files.iter().map(|f| f.path.len()).sum::<usize>()
+            + self
+                .mounts
+                .iter()
+                .map(|m| m.volume.len() + m.path.len())
+                .sum::<usize>()
     }
 
     fn check_workload(&self) -> Result<(), InvalidTask> {
@@ -337,13 +359,7 @@ impl TaskSpec {
 
     fn check_files(&self) -> Result<(), InvalidTask> {
         for (i, file) in self.files.iter().enumerate() {
-            let inside = !file.path.is_empty()
-                && !file.path.contains('\0')
-                && file
-                    .path
-                    .split('/')
-                    .all(|part| !matches!(part, "" | "." | ".."));
-            if !inside {
+            if !inside_sandbox(&file.path) {
                 return Err(invalid(
                     format!("files[{i}].path"),
                     "a relative path inside the sandbox, without `.` and `..`",
@@ -358,6 +374,44 @@ impl TaskSpec {
         }
         Ok(())
     }
+
+    fn check_mounts(&self) -> Result<(), InvalidTask> {
+        for (i, mount) in self.mounts.iter().enumerate() {
+            check_name(&mount.volume)
+                .map_err(|e| invalid(format!("mounts[{i}].volume"), format!("{e}")))?;
+            if !inside_sandbox(&mount.path) {
+                return Err(invalid(
+                    format!("mounts[{i}].path"),
+                    "a relative path inside the sandbox, without `.` and `..`",
+                ));
+            }
+            let below = |other: &str| {
+                let inner = |outer: &str, path: &str| {
+                    path.strip_prefix(outer)
+                        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                };
+                inner(other, &mount.path) || inner(&mount.path, other)
+            };
+            if self.mounts[..i]
+                .iter()
+                .any(|m| m.volume == mount.volume || below(&m.path))
+                || self.files.iter().any(|f| below(&f.path))
+            {
+                return Err(invalid(
+                    format!("mounts[{i}]"),
+                    "a volume and a path that no other mount has, and that no file is in",
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a path stays below the folder that it is relative to.
+fn inside_sandbox(path: &str) -> bool {
+    !path.is_empty()
+        && !path.contains('\0')
+        && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
 #[cfg(test)]
@@ -380,6 +434,8 @@ mod tests {
             files: vec![],
             kill_grace_ms: 0,
             runtime_max_ms: None,
+            mounts: vec![],
+            preemptible: false,
         }
     }
 
@@ -422,6 +478,26 @@ mod tests {
             };
             assert_eq!(field(|t| t.files = vec![file]), "files[0].path", "{path}");
         }
+        let mount = |volume: &str, path: &str| Mount {
+            volume: volume.into(),
+            path: path.into(),
+        };
+        assert_eq!(
+            field(|t| t.mounts = vec![mount("", "data")]),
+            "mounts[0].volume"
+        );
+        assert_eq!(
+            field(|t| t.mounts = vec![mount("v", "../data")]),
+            "mounts[0].path"
+        );
+        assert_eq!(
+            field(|t| t.mounts = vec![mount("v", "data"), mount("w", "data/x")]),
+            "mounts[1]"
+        );
+        assert_eq!(
+            field(|t| t.mounts = vec![mount("v", "data"), mount("w", "data2")]),
+            ""
+        );
         assert_eq!(field(|t| t.kill_grace_ms = u64::MAX), "kill-grace-ms");
         assert_eq!(field(|t| t.runtime_max_ms = Some(0)), "runtime-max-ms");
         let port = PortRequest {

@@ -1,6 +1,8 @@
 //! Plays a cluster by hand: one command a line in, the core's actions in short form out. Every step is
 //! followed by a check of all invariants and of the rule that records alone rebuild the state.
 
+mod reserve;
+
 use mezzo_core::event::{AgentChange, Install, RoleChange, Upgrade};
 use mezzo_core::ledger::{Ledger, Placement};
 use mezzo_core::record::Quota;
@@ -11,8 +13,8 @@ use mezzo_core::{
 };
 use mezzo_types::{
     AgentFacts, AgentId, Attribute, AttributeValue, BatchId, Comparison, Condition, Demand, Digest,
-    Instant, PortRequest, PortSet, RequestId, Resources, Run, Runtime, SessionId, Status, TaskId,
-    TaskSpec, TaskState, Workload,
+    Instant, PortRequest, PortSet, RequestId, ReservationId, Resources, Run, Runtime, SessionId,
+    Status, TaskId, TaskSpec, TaskState, Workload,
 };
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -33,6 +35,8 @@ pub struct World {
     /// Runs by `framework/task`.
     pub runs: BTreeMap<String, Run>,
     pub sequences: BTreeMap<Run, u64>,
+    /// In the order in which they were made.
+    pub reservations: Vec<ReservationId>,
     sessions: u64,
     requests: u64,
 }
@@ -96,6 +100,7 @@ impl World {
             facts: BTreeMap::new(),
             runs: BTreeMap::new(),
             sequences: BTreeMap::new(),
+            reservations: Vec::new(),
             sessions: 0,
             requests: 0,
         };
@@ -117,12 +122,18 @@ impl World {
         for action in out {
             self.act(action, &mut text);
         }
-        text
+        self.named(text)
     }
 
     fn act(&mut self, action: Action, text: &mut String) {
         match action {
-            Action::Commit(batch) => self.log.extend(batch.records),
+            Action::Commit(batch) => {
+                batch.records.iter().for_each(|record| self.learn(record));
+                self.log.extend(batch.records);
+            }
+            Action::CreateVolume { .. } | Action::DestroyVolume { .. } => {
+                self.act_on_volume(&action, text);
+            }
             Action::Turn(turn) => {
                 let _ = writeln!(text, "turn {}: {}", turn.name, self.describe(&turn));
                 self.turns.insert(turn.name.to_string(), turn);
@@ -246,12 +257,19 @@ impl World {
             GuestEvent::StreamsClosed(streams) => format!("{} streams closed", streams.len()),
             GuestEvent::Offers => {
                 let one = |o: &mezzo_core::turn::Offer| {
-                    format!(
-                        "{} cpu={} memory={}",
-                        self.agent_name(o.agent),
-                        o.free.cpu_milli,
-                        o.free.memory_bytes
-                    )
+                    let (cpu, memory) = (o.free.cpu_milli, o.free.memory_bytes);
+                    match o.reservation {
+                        None => {
+                            format!("{} cpu={cpu} memory={memory}", self.agent_name(o.agent))
+                        }
+                        Some(id) => format!(
+                            "{} on {} cpu={cpu} disk={} volumes {:?}",
+                            self.name_of(id),
+                            self.agent_name(o.agent),
+                            o.free.disk_bytes,
+                            o.volumes
+                        ),
+                    }
                 };
                 format!(
                     "offers {}",
@@ -381,6 +399,8 @@ impl World {
                 framework: rest[0].into(),
                 demand: rest.get(1).map(|d| (*d).to_string()),
             }),
+            "reserve" | "unreserve" | "volume" | "no-volume" | "made" | "destroyed"
+            | "reservations" => self.reserve_command(command, rest),
             "get" => self.web(rest[0], rest[1]),
             "gone" => self.step(Event::RequestGone(RequestId(self.requests))),
             "lead" => self.lead(),
@@ -442,6 +462,7 @@ impl World {
             port_set,
             runtimes: vec![Runtime::Process],
             version: String::new(),
+            reserved: reserve::configured(words),
         };
         self.facts.insert(words[0].into(), facts);
         self.greet(words[0], Vec::new())
@@ -531,12 +552,13 @@ impl World {
         let mut ledger = Ledger::new(*turn);
         let mut refusals = String::new();
         let mut answered = false;
+        let mut made = reserve::Made::new();
         for ask in asks.split(';') {
             let words: Vec<&str> = ask.split_whitespace().collect();
             if words.first() == Some(&"answer") {
                 answered = true;
             }
-            if let Err(refusal) = self.ask_in_turn(&mut ledger, &words) {
+            if let Err(refusal) = self.ask_in_turn(&mut ledger, &words, &mut made) {
                 let _ = writeln!(refusals, "refused: {refusal}");
             }
         }
@@ -552,19 +574,27 @@ impl World {
             })
     }
 
-    fn ask_in_turn(&self, ledger: &mut Ledger, words: &[&str]) -> Result<(), String> {
+    fn ask_in_turn(
+        &self,
+        ledger: &mut Ledger,
+        words: &[&str],
+        made: &mut reserve::Made,
+    ) -> Result<(), String> {
         match words {
             [] => Ok(()),
             ["want", demands @ ..] => {
                 let demands = demands
                     .split(|word| *word == "and")
-                    .map(demand)
+                    .map(|words| self.with_reservations(demand(words), words))
                     .filter(|d| !d.name.is_empty())
                     .collect();
                 ledger.want(demands).map_err(|e| format!("{e:?}"))
             }
-            ["launch", rest @ ..] => self.launch(ledger, rest, None),
-            ["group", group, rest @ ..] => self.launch(ledger, rest, Some(group)),
+            ["launch", rest @ ..] => self.launch(ledger, rest, None, made),
+            ["group", group, rest @ ..] => self.launch(ledger, rest, Some(group), made),
+            ["reserve" | "unreserve" | "volume" | "no-volume", ..] => {
+                self.reserve_in_turn(ledger, words, made)
+            }
             ["kill", task] => ledger.kill(task, None).map_err(|e| format!("{e:?}")),
             ["set", key, value] => ledger.state_set(key, value.as_bytes().to_vec()),
             ["delete", key] => {
@@ -605,15 +635,10 @@ impl World {
         ledger: &mut Ledger,
         words: &[&str],
         group: Option<&str>,
+        made: &reserve::Made,
     ) -> Result<(), String> {
-        let agent = after(words, "on").expect("launch … on AGENT");
-        let agent = self.agents.get(agent).map(|(_, id)| *id);
-        let offer = ledger
-            .turn()
-            .offers
-            .iter()
-            .find(|o| Some(o.agent) == agent)
-            .map_or(mezzo_types::OfferId(0), |o| o.id);
+        let place = after(words, "on").expect("launch … on AGENT or RESERVATION");
+        let offer = self.offer_named(ledger, place, made);
         let tasks = words
             .iter()
             .take_while(|word| !word.contains('=') && **word != "on");
@@ -635,6 +660,8 @@ impl World {
                 task: TaskSpec {
                     ports: ports.clone(),
                     resources: amounts(words),
+                    mounts: reserve::mounts(words),
+                    preemptible: words.contains(&"preemptible"),
                     ..spec(task)
                 },
             })
@@ -643,7 +670,9 @@ impl World {
             Some(group) => ledger.launch_group(group, placements),
             None => ledger.launch(placements),
         };
-        launched.map(|_| ()).map_err(|e| format!("{e:?}"))
+        launched
+            .map(|_| ())
+            .map_err(|e| self.named(format!("{e:?}")))
     }
 }
 
@@ -661,6 +690,8 @@ pub fn spec(id: &str) -> TaskSpec {
         files: vec![],
         kill_grace_ms: 5_000,
         runtime_max_ms: None,
+        mounts: vec![],
+        preemptible: false,
     }
 }
 
@@ -682,7 +713,9 @@ fn demand(words: &[&str]) -> Demand {
             .map(|p| p.parse().expect("a port"))
             .into_iter()
             .collect(),
-        prefer: Default::default(),
+        together: words.contains(&"together"),
+        priority: value(words, "priority").map_or(0, |n| n.parse().expect("a number")),
+        ..Demand::default()
     }
 }
 
@@ -719,6 +752,7 @@ fn state_named(name: &str) -> TaskState {
 fn describe_answer(answer: &Answer) -> String {
     match answer {
         Answer::Done => "done".into(),
+        Answer::Reserved(id) => format!("reserved {id}"),
         Answer::Framework(id) => format!("framework {id}"),
         Answer::Web(response) => match &response.body {
             Some(body) => format!("{} {}", response.status, String::from_utf8_lossy(body)),
@@ -819,6 +853,11 @@ pub fn compact(log: &[Record]) -> Vec<Record> {
                     continue;
                 }
                 key
+            }
+            Record::Reservation(r) => format!("reservation/{}", r.id),
+            Record::ReservationRemoved(id) => {
+                kept.remove(&format!("reservation/{id}"));
+                continue;
             }
             Record::Task(t) => format!("task/{}", t.run),
             Record::Status(run, _) => format!("status/{run}"),
