@@ -175,7 +175,8 @@ impl Cluster {
             reserving: BTreeSet::new(),
             spots: Vec::new(),
             passed: 0,
-            next_number: state.cluster.numbers_below,
+            // 0 stands for none where a number travels without a word for that.
+            next_number: state.cluster.numbers_below.max(1),
             state,
             limits,
             now: Instant(0),

@@ -169,6 +169,12 @@ impl Cluster {
                 holds(indexed, "run-indexed", || {
                     format!("run {run} of framework {id}")
                 })?;
+                let reserved = task.record.reservation.is_none_or(|id| {
+                    task.status.state.is_final() || self.state.reservations.contains_key(&id)
+                });
+                holds(reserved, "run-on-reservation", || {
+                    format!("run {run} on {:?}", task.record.reservation)
+                })?;
                 let on_agent = self
                     .state
                     .agents

@@ -149,6 +149,8 @@ impl Cluster {
         }
         self.show_agent(agent);
         self.reservation_improved(id);
+        // What it is promised is kept from others no longer, as far as it has it now.
+        self.release_held();
     }
 
     /// What a clean turn keeps of its offers. What has gone meanwhile is not kept: what was to run on
@@ -242,13 +244,15 @@ impl Cluster {
         }
     }
 
-    /// After a new leadership: deadlines of all reservations.
+    /// After a new leadership: deadlines of all reservations; and those are taken away that only a
+    /// turn of the last one had held.
     pub(crate) fn await_reservations(&mut self) {
         let ids: Vec<ReservationId> = self.state.reservations.keys().copied().collect();
         for id in ids {
             if let Some(until) = self.state.reservation(id).and_then(|r| r.record.until) {
                 self.deadlines.insert((until, Deadline::Reservation(id)));
             }
+            self.finish_reservation(id);
         }
     }
 
@@ -340,6 +344,7 @@ impl Cluster {
         for id in ids.into_iter().rev() {
             self.record(Record::ReservationRemoved(id));
         }
+        self.release_held();
     }
 
     /// A reservation has more to give: whoever could use it is to look at it.

@@ -99,7 +99,7 @@ impl State {
     }
 
     /// The role, and those above it, the nearest first.
-    pub(crate) fn roles_above<'r>(role: &'r str) -> impl Iterator<Item = &'r str> {
+    pub(crate) fn roles_above(role: &str) -> impl Iterator<Item = &str> {
         core::iter::successors(Some(role), |role| role.rsplit_once('/').map(|(up, _)| up))
     }
 
@@ -205,14 +205,16 @@ impl State {
     }
 
     /// A task is launched on its reservation, if it has one.
-    pub(crate) fn use_reservation(&mut self, task: &TaskRecord) -> Result<(), CorruptRecord> {
+    pub(crate) fn use_reservation(&mut self, task: &TaskRecord) {
         let Some(id) = task.reservation else {
-            return Ok(());
+            return;
         };
-        self.change_reservation(id, |reservation| {
+        // A task that has ended, and is not forgotten yet, may outlive its reservation; on recovery
+        // its end is read after this.
+        let _ = self.change_reservation(id, |reservation| {
             reservation.users.insert(task.run);
             reservation.launch(&task.spec);
-        })
+        });
     }
 
     /// A task has ended on its reservation, if it had one.
@@ -220,7 +222,7 @@ impl State {
         let Some(id) = task.reservation else {
             return;
         };
-        // A reservation in use is never removed, so it is there.
+        // On recovery it may be gone already: see above.
         let _ = self.change_reservation(id, |reservation| {
             reservation.used.take(&without_ports(&task.spec));
             reservation.users.remove(&task.run);

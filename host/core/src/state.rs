@@ -368,7 +368,8 @@ impl State {
         framework.used.add(&charged);
         let role = Arc::clone(&framework.record.role);
         self.change_used(&role, None, |used| used.add(&charged));
-        self.use_reservation(record)
+        self.use_reservation(record);
+        Ok(())
     }
 
     fn apply_status(&mut self, run: Run, status: &StatusRecord) -> Result<(), CorruptRecord> {

@@ -5,8 +5,9 @@ mod harness;
 
 use harness::{World, amounts};
 use mezzo_core::ledger::{Ledger, Placement};
+use mezzo_core::record::VolumeState;
 use mezzo_core::{Event, Fault, FaultKind};
-use mezzo_types::{Demand, Instant, Resources, Run, Status, TaskState};
+use mezzo_types::{Demand, Instant, Mount, ReservationId, Resources, Run, Status, TaskState};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -40,6 +41,11 @@ enum Chance {
     Quota(usize, u64, u64),
     Drain(usize),
     Activate(usize),
+    /// An agent's, for a role, so much; within the one of that number, if there is one.
+    Reserve(usize, usize, u64, Option<usize>),
+    Unreserve(usize),
+    Volume(usize),
+    DestroyVolume(usize),
 }
 
 fn chance() -> impl Strategy<Value = Chance> {
@@ -56,6 +62,11 @@ fn chance() -> impl Strategy<Value = Chance> {
         1 => (0..2_usize, 0..5_u64, 0..12_u64).prop_map(|(r, g, l)| Chance::Quota(r, g, l)),
         1 => (0..AGENTS).prop_map(Chance::Drain),
         2 => (0..AGENTS).prop_map(Chance::Activate),
+        1 => (0..AGENTS, 0..2_usize, 1..3_u64, proptest::option::of(0..9_usize))
+            .prop_map(|(a, r, cpus, within)| Chance::Reserve(a, r, cpus * 1_000, within)),
+        1 => (0..9_usize).prop_map(Chance::Unreserve),
+        1 => (0..9_usize).prop_map(Chance::Volume),
+        1 => (0..9_usize).prop_map(Chance::DestroyVolume),
     ]
 }
 
@@ -68,6 +79,7 @@ struct Truth {
     /// Of each framework: tasks that are yet to be launched, by how wide they are.
     left: BTreeMap<String, [usize; WIDE.len()]>,
     ended: BTreeMap<String, usize>,
+    volumes: BTreeSet<(ReservationId, Arc<str>)>,
 }
 
 struct Game {
@@ -84,7 +96,7 @@ impl Game {
         game.world.framework_limits.faults_max = 1_000;
         for i in 0..AGENTS {
             game.world
-                .command(&format!("agent a{i} cpu=4000 memory=4000"));
+                .command(&format!("agent a{i} cpu=4000 memory=4000 disk=1000"));
             game.truth.kept.insert(format!("a{i}"), BTreeMap::new());
         }
         for i in 0..FRAMEWORKS {
@@ -172,9 +184,80 @@ impl Game {
                 self.world.command(&format!("activate a{n}"));
             }
             Chance::Drain(_) | Chance::Activate(_) => {}
+            Chance::Reserve(agent, role, cpu, within) => {
+                let within = within.and_then(|n| Game::pick(&self.reservations(), n));
+                let within = within.map_or(String::new(), |name| format!(" within={name}"));
+                self.world.command(&format!(
+                    "reserve a{agent} role=r{role} cpu={cpu} memory=500 disk=100{within}"
+                ));
+            }
+            Chance::Unreserve(n) => self.of_a_reservation(n, "unreserve", ""),
+            Chance::Volume(n) => self.of_a_reservation(n, "volume", " data=50"),
+            Chance::DestroyVolume(n) => self.of_a_reservation(n, "no-volume", " data"),
         }
         self.deliver();
+        self.deliver_volumes();
         self.check_limits();
+    }
+
+    /// The names of all reservations there are.
+    fn reservations(&self) -> Vec<String> {
+        let ids = self.world.cluster.state().reservations.keys();
+        ids.map(|id| self.world.name_of(*id)).collect()
+    }
+
+    fn of_a_reservation(&mut self, n: usize, command: &str, rest: &str) {
+        if let Some(name) = Game::pick(&self.reservations(), n) {
+            self.world.command(&format!("{command} {name}{rest}"));
+        }
+    }
+
+    /// Connected agents make and destroy what the master wants made and destroyed.
+    fn deliver_volumes(&mut self) {
+        let state = self.world.cluster.state();
+        let mut said = Vec::new();
+        for (id, known) in state
+            .reservations
+            .keys()
+            .filter_map(|id| Some((*id, state.reservation(*id)?)))
+        {
+            let mut agents = self.world.agents.values();
+            let Some((session, agent)) = agents.find(|(_, a)| *a == known.record.agent).copied()
+            else {
+                continue;
+            };
+            for volume in &known.record.volumes {
+                let exists = match volume.state {
+                    VolumeState::Making => true,
+                    VolumeState::Destroying => false,
+                    VolumeState::Ready => continue,
+                };
+                let mounts = |run: &Run| {
+                    let task = state.task(*run).expect("a known run");
+                    let mut mounts = task.record.spec.mounts.iter();
+                    !task.status.state.is_final()
+                        && task.record.reservation == Some(id)
+                        && mounts.any(|m| *m.volume == *volume.name)
+                };
+                let used = state.agents[&agent].runs.iter().any(mounts);
+                assert!(exists || !used, "{volume:?} of {id} is destroyed in use");
+                let key = (id, Arc::clone(&volume.name));
+                if exists {
+                    self.truth.volumes.insert(key);
+                } else {
+                    self.truth.volumes.remove(&key);
+                }
+                said.push(Event::VolumeReported {
+                    session,
+                    reservation: id,
+                    volume: volume.name.to_string(),
+                    exists,
+                });
+            }
+        }
+        for event in said {
+            self.world.step(event);
+        }
     }
 
     /// A quota that was not forced is never exceeded, and what is promised is there to be had.
@@ -217,25 +300,56 @@ impl Game {
             .iter()
             .map(|o| (o.id, o.free.cpu_milli))
             .collect();
-        let first_run = turn.first_run.0;
+        let (first_run, seed, now) = (turn.first_run.0, turn.seed, turn.now);
+        let mut offers = offers;
         let mut ledger = Ledger::new(*turn);
         let mut number = 0;
+        let mut made = Vec::new();
+        if let Some((offer, free)) = offers.first_mut().filter(|_| seed.is_multiple_of(4)) {
+            let until = (seed.is_multiple_of(8)).then(|| now.after_ms(2_000));
+            let amount = amounts(&["cpu=1000", "memory=500", "disk=20"]);
+            if let Ok(new) = ledger.reserve(*offer, amount, vec![], until) {
+                *free -= 1_000;
+                made.push((new.offer, 1_000));
+                let volume = ledger.create_volume(new.reservation, "data", 10);
+                assert!(volume.is_ok(), "{volume:?}");
+            }
+        }
+        let known = ledger.reservations(None, 1_000);
+        if seed.is_multiple_of(5) {
+            for known in &known {
+                // What is refused changes nothing, which is what this is about.
+                let _ = ledger.destroy_volume(known.record.id, "data");
+                let _ = ledger.unreserve(known.record.id);
+            }
+        }
+        offers.extend(made);
         for (offer, mut free) in offers {
             for (left, cpu) in left.iter_mut().zip(WIDE) {
                 while *left > 0 && free >= cpu {
-                    let task = mezzo_types::TaskSpec {
+                    let mut task = mezzo_types::TaskSpec {
                         resources: each(cpu),
                         ..harness::spec(&format!("t{first_run}-{number}"))
                     };
                     number += 1;
                     free -= cpu;
-                    let demand = None;
-                    let placed = Placement {
+                    if number % 2 == 0 {
+                        task.mounts = vec![Mount {
+                            volume: "data".into(),
+                            path: "data".into(),
+                        }];
+                    }
+                    let placed = |task: &mezzo_types::TaskSpec| Placement {
                         offer,
-                        demand,
-                        task,
+                        demand: None,
+                        task: task.clone(),
                     };
-                    if ledger.launch(vec![placed]).is_ok() {
+                    let mut launched = ledger.launch(vec![placed(&task)]);
+                    if launched.is_err() {
+                        task.mounts.clear();
+                        launched = ledger.launch(vec![placed(&task)]);
+                    }
+                    if launched.is_ok() {
                         *left -= 1;
                     }
                 }
@@ -245,11 +359,19 @@ impl Game {
             name: format!("of-{cpu}"),
             each: each(cpu),
             count: *left as u32,
-            conditions: vec![],
-            fixed_ports: vec![],
             ..Demand::default()
         });
-        ledger.want(wanted.collect()).expect("good demands");
+        let mut wanted: Vec<Demand> = wanted.collect();
+        let kept = known.iter().filter(|known| !known.record.ending);
+        wanted.push(Demand {
+            name: "back".into(),
+            each: each(WIDE[0]),
+            count: left[0].min(1) as u32,
+            reservations: kept.map(|known| known.record.id).collect(),
+            ..Demand::default()
+        });
+        wanted.retain(|demand| demand.name != "back" || !demand.reservations.is_empty());
+        ledger.want(wanted).expect("good demands");
         let effects = ledger.finish();
         self.truth.left.insert(name.into(), left);
         *self.truth.ended.entry(name.into()).or_default() += ended;
@@ -378,7 +500,13 @@ impl Game {
             self.play(Chance::Start(round));
             self.play(Chance::Finish(round, true));
             self.play(Chance::Wait(500));
-            if self.world.cluster.state().runs.is_empty()
+            for n in 0..self.reservations().len() {
+                self.play(Chance::DestroyVolume(n));
+                self.play(Chance::Unreserve(n));
+            }
+            let state = self.world.cluster.state();
+            if state.runs.is_empty()
+                && state.reservations.is_empty()
                 && self
                     .truth
                     .left
@@ -408,5 +536,6 @@ proptest! {
         game.heal();
         let state = game.world.cluster.state();
         prop_assert!(state.agents.values().all(|agent| agent.used.is_none()), "something leaked");
+        prop_assert!(game.truth.volumes.is_empty(), "volumes are left: {:?}", game.truth.volumes);
     }
 }

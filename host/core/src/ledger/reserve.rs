@@ -137,13 +137,14 @@ pub(crate) fn with_volume_state(
 pub(crate) fn in_use(reservation: &Reservation) -> Option<String> {
     let id = reservation.record.id;
     let uses = [
-        ("tasks", reservation.users.len()),
-        ("volumes", reservation.record.volumes.len()),
-        ("smaller reservations", reservation.parts.len()),
+        ("task", "end", reservation.users.len()),
+        ("volume", "destroy", reservation.record.volumes.len()),
+        ("smaller reservation", "give back", reservation.parts.len()),
     ];
-    let (what, n) = uses.into_iter().find(|(_, n)| *n > 0)?;
+    let (what, end, n) = uses.into_iter().find(|(.., n)| *n > 0)?;
+    let (more, them) = if n == 1 { ("", "it") } else { ("s", "them") };
     Some(format!(
-        "reservation {id} is in use by {n} {what}; end, destroy or give them back first"
+        "reservation {id} is in use by {n} {what}{more}; {end} {them} first"
     ))
 }
 

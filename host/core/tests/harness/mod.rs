@@ -585,7 +585,7 @@ impl World {
             ["want", demands @ ..] => {
                 let demands = demands
                     .split(|word| *word == "and")
-                    .map(|words| self.with_reservations(demand(words), words))
+                    .map(|words| self.with_reservations(demand(words), words, made))
                     .filter(|d| !d.name.is_empty())
                     .collect();
                 ledger.want(demands).map_err(|e| format!("{e:?}"))
@@ -752,7 +752,7 @@ fn state_named(name: &str) -> TaskState {
 fn describe_answer(answer: &Answer) -> String {
     match answer {
         Answer::Done => "done".into(),
-        Answer::Reserved(id) => format!("reserved {id}"),
+        Answer::Reserved(id) => format!("reservation {id}"),
         Answer::Framework(id) => format!("framework {id}"),
         Answer::Web(response) => match &response.body {
             Some(body) => format!("{} {}", response.status, String::from_utf8_lossy(body)),

@@ -27,7 +27,11 @@ impl World {
     /// Puts names where the core has written numbers.
     pub fn named(&self, mut text: String) -> String {
         for (i, id) in self.reservations.iter().enumerate() {
-            text = text.replace(&id.to_string(), &format!("r{}", i + 1));
+            let (number, name) = (
+                format!("reservation {id}"),
+                format!("reservation r{}", i + 1),
+            );
+            text = text.replace(&number, &name);
         }
         text
     }
@@ -96,10 +100,15 @@ impl World {
     }
 
     /// `from=r1,r2`: served from these alone.
-    pub fn with_reservations(&self, mut demand: Demand, words: &[&str]) -> Demand {
+    pub fn with_reservations(&self, mut demand: Demand, words: &[&str], made: &Made) -> Demand {
         let names = value(words, "from").into_iter().flat_map(|n| n.split(','));
-        demand.reservations = names.map(|name| self.reservation(name)).collect();
+        demand.reservations = names.map(|name| self.known(name, made)).collect();
         demand
+    }
+
+    fn known(&self, name: &str, made: &Made) -> ReservationId {
+        let new = made.iter().find(|(known, ..)| known == name);
+        new.map_or_else(|| self.reservation(name), |(_, id, _)| *id)
     }
 
     fn until(&self, words: &[&str]) -> Option<Instant> {
@@ -166,10 +175,6 @@ impl World {
         words: &[&str],
         made: &mut Made,
     ) -> Result<(), String> {
-        let id = |name: &str, made: &Made| {
-            let new = made.iter().find(|(known, ..)| known == name);
-            new.map_or_else(|| self.reservation(name), |(_, id, _)| *id)
-        };
         let done = match words {
             ["reserve", from, rest @ ..] => {
                 let offer = self.offer_named(ledger, from, made);
@@ -179,12 +184,12 @@ impl World {
                     made.push((name, new.reservation, new.offer));
                 })
             }
-            ["unreserve", name] => ledger.unreserve(id(name, made)),
+            ["unreserve", name] => ledger.unreserve(self.known(name, made)),
             ["volume", name, volume] => {
                 let (volume, size) = volume.split_once('=').expect("name=bytes");
-                ledger.create_volume(id(name, made), volume, size.parse().expect("bytes"))
+                ledger.create_volume(self.known(name, made), volume, size.parse().expect("bytes"))
             }
-            ["no-volume", name, volume] => ledger.destroy_volume(id(name, made), volume),
+            ["no-volume", name, volume] => ledger.destroy_volume(self.known(name, made), volume),
             other => panic!("{other:?} is nothing that a framework can ask for"),
         };
         done.map_err(|refusal| self.named(format!("{refusal:?}")))
