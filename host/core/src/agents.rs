@@ -207,6 +207,7 @@ impl Cluster {
             link.session = None;
         }
         self.withdraw(agent);
+        self.unclaim(agent);
         self.observe(Observation::Session(agent, false));
         self.await_silence(agent);
     }

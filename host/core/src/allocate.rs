@@ -19,7 +19,6 @@ use crate::quota::Room;
 use crate::record::charged;
 use crate::state::FrameworkState;
 use crate::turn::{Effects, Offer};
-use crate::turns::Running;
 use alloc::borrow::Cow;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
@@ -101,6 +100,10 @@ impl Cluster {
             self.held.remove(&id);
         }
         self.look_at_reservations(id, anew);
+        if anew {
+            self.gangs_anew(id);
+        }
+        self.check_claim(id);
         self.rank(id);
     }
 
@@ -112,13 +115,9 @@ impl Cluster {
             return;
         };
         let wants = self.wants(id, framework);
-        let reserved = host.looks_at_reservations();
         let able = host.turn.is_none() && host.instance.is_some();
-        let any = match (able, host.again.is_empty() && !reserved) {
-            (false, _) => NEVER,
-            (true, false) => 0,
-            (true, true) => host.looked,
-        };
+        let behind = if able { self.behind(id) } else { None };
+        let any = behind.unwrap_or(NEVER);
         let light = if host.recent_cpu_us(self.now) <= CPU_HEAVY_US {
             any
         } else {
@@ -127,18 +126,44 @@ impl Cluster {
         self.shares
             .set_seen(id, wants.then_some(Seen { any, light }));
         self.note_reserving(id, wants);
+        self.await_preemption(id);
+    }
+
+    /// Up to which news a framework has looked at all that it could use; none if it could use nothing.
+    pub(crate) fn behind(&self, id: FrameworkId) -> Option<u64> {
+        let (framework, host) = (self.state.frameworks.get(&id)?, self.hosts.get(&id)?);
+        if host.looks_at_reservations() || self.has_full_claim(id) {
+            return Some(0);
+        }
+        let kinds = self.kinds_wanted(id, framework);
+        let single = if host.again.is_empty() {
+            host.looked
+        } else {
+            0
+        };
+        let single = kinds.single.then_some(single);
+        let gang = self.gangs_behind(host).filter(|_| kinds.gang);
+        single.into_iter().chain(gang).min()
+    }
+
+    /// Which kinds of demands a framework has that quota does not hold back.
+    fn kinds_wanted(&self, id: FrameworkId, framework: &FrameworkState) -> Kinds {
+        let held = self.held.get(&id);
+        let mut kinds = Kinds::default();
+        for demand in framework.demands.iter() {
+            if demand.count > 0 && !held.is_some_and(|held| held.contains(&demand.name)) {
+                kinds.gang |= demand.together;
+                kinds.single |= !demand.together && demand.reservations.is_empty();
+            }
+        }
+        kinds
     }
 
     /// Whether a framework competes with others: for something that quota does not hold back.
     pub(crate) fn wants(&self, id: FrameworkId, framework: &FrameworkState) -> bool {
-        let held = self.held.get(&id);
-        let free = |demand: &Demand| {
-            demand.count > 0
-                && demand.reservations.is_empty()
-                && !held.is_some_and(|held| held.contains(&demand.name))
-        };
+        let kinds = self.kinds_wanted(id, framework);
         let reserved = || self.hosts.get(&id).is_some_and(Host::looks_at_reservations);
-        (framework.demands.iter().any(free) || reserved())
+        (kinds.single || kinds.gang || reserved() || self.has_full_claim(id))
             && !framework.record.quarantined
             && !framework.record.removing
     }
@@ -150,6 +175,7 @@ impl Cluster {
         if let Some(link) = self.links.get_mut(&agent) {
             (link.improved, link.shown, link.missed) = (self.news, self.news, false);
         }
+        self.feed_claims(agent);
         self.show_agent(agent);
         self.release_held();
     }
@@ -209,7 +235,7 @@ impl Cluster {
     pub(crate) fn next_in_fairness(&mut self, heavy_allowed: bool) -> Option<FrameworkId> {
         self.shares.rescale(&self.state.total);
         let newest = self.offerable.last_key_value().map(|(news, _)| *news);
-        // A reservation is no news of its agent, but needs somebody to be looked for.
+        // A reservation or a claim is no news of its agent, but somebody is to be offered it.
         let newest = newest.or((!self.reserving.is_empty()).then_some(FIRST_NEWS))?;
         self.shares.next(newest, !heavy_allowed)
     }
@@ -227,14 +253,26 @@ impl Cluster {
             let charged = lease.charged().into_owned();
             self.hold(lease.agent, &charged, &lease.ports);
         }
-        let of_reservations = leases.len();
+        self.charge_leases(id, &leases);
+        let mut demands = single(demands);
+        match self.take_claim(id) {
+            Some((demand, pieces, of_claim)) => {
+                demands = less(demands, &demand, pieces);
+                leases.extend(of_claim);
+            }
+            None => {
+                let gang = self.lease_gang(id, max.saturating_sub(leases.len()));
+                self.charge_leases(id, &gang);
+                leases.extend(gang);
+            }
+        }
+        let max = max.saturating_sub(leases.len());
         let mut room = self.room(id);
-        let demands = unreserved(demands);
         let demands = self.hold_back(id, demands, &room);
         if demands.iter().all(|demand| demand.count == 0) {
-            return self.charge_leases(id, leases);
+            return self.lent_to(id, leases);
         }
-        let max = max - of_reservations;
+        let first = leases.len();
         let mut pieces_left = self.fair_pieces(id, &demands);
         let candidates = self.look_for_agents(
             id,
@@ -266,11 +304,12 @@ impl Cluster {
                 volumes: Vec::new(),
             });
         }
-        self.charge_leases(id, leases)
+        self.charge_leases(id, &leases[first..]);
+        self.lent_to(id, leases)
     }
 
     /// So much of an agent is leased from now on.
-    fn hold(&mut self, agent: AgentId, amount: &Resources, ports: &PortSet) {
+    pub(crate) fn hold(&mut self, agent: AgentId, amount: &Resources, ports: &PortSet) {
         if let Some(link) = self.links.get_mut(&agent) {
             link.leased.add(amount);
             for port in ports.iter() {
@@ -281,13 +320,20 @@ impl Cluster {
     }
 
     /// What a framework was leased counts as used.
-    fn charge_leases(&mut self, id: FrameworkId, leases: Vec<Lease>) -> Vec<Lease> {
+    fn charge_leases(&mut self, id: FrameworkId, leases: &[Lease]) {
+        if leases.is_empty() {
+            return;
+        }
+        let mut leased = Resources::NONE;
+        for lease in leases {
+            leased.add(&lease.charged());
+        }
+        self.shares.charge(id, &leased);
+    }
+
+    /// A framework is about to be offered this.
+    fn lent_to(&mut self, id: FrameworkId, leases: Vec<Lease>) -> Vec<Lease> {
         if !leases.is_empty() {
-            let mut leased = Resources::NONE;
-            for lease in &leases {
-                leased.add(&lease.charged());
-            }
-            self.shares.charge(id, &leased);
             self.shares.serve(id);
         }
         self.rank(id);
@@ -519,33 +565,41 @@ impl Cluster {
             .clamp(1, wanted.max(1))
     }
 
-    /// A turn is over: what it held is free again, and whoever found it leased looks again.
-    pub(crate) fn end_leases(&mut self, running: &Running) {
-        if running.leases.is_empty() {
+    /// A turn is over and what it has used is recorded: what it held is free again, and whoever found
+    /// it leased looks again.
+    pub(crate) fn end_leases(&mut self, framework: FrameworkId, leases: &[Lease]) {
+        if leases.is_empty() {
             return;
         }
         let mut given_back = Resources::NONE;
-        for lease in &running.leases {
+        for lease in leases {
             let charged = lease.charged();
             given_back.add(&charged);
             if let Some(reservation) = lease.reservation {
                 self.end_lending(reservation);
+                self.finish_reservation(reservation);
             }
-            let Some(link) = self.links.get_mut(&lease.agent) else {
-                continue;
-            };
-            link.leased.take(&charged);
-            for port in lease.ports.iter() {
-                link.ports_leased.remove(port);
-            }
-            for waiting in core::mem::take(&mut link.waiting) {
-                self.look_again(waiting, lease.agent);
-                self.rank(waiting);
-            }
-            self.show_agent(lease.agent);
+            self.unhold(lease.agent, &charged, &lease.ports);
         }
-        self.shares.discharge(running.framework, &given_back);
+        self.shares.discharge(framework, &given_back);
         self.release_held();
+    }
+
+    /// So much of an agent is leased no more: whoever found it leased looks again.
+    pub(crate) fn unhold(&mut self, agent: AgentId, amount: &Resources, ports: &PortSet) {
+        let Some(link) = self.links.get_mut(&agent) else {
+            return;
+        };
+        link.leased.take(amount);
+        for port in ports.iter() {
+            link.ports_leased.remove(port);
+        }
+        for waiting in core::mem::take(&mut link.waiting) {
+            self.look_again(waiting, agent);
+            self.rank(waiting);
+        }
+        self.feed_claims(agent);
+        self.show_agent(agent);
     }
 
     /// What a clean turn has refused is not shown again: an offer of which so much is left that a
@@ -636,14 +690,34 @@ impl Host {
     }
 }
 
-/// Demands without those that are served from reservations alone.
-fn unreserved(demands: Arc<Vec<Demand>>) -> Arc<Vec<Demand>> {
-    if demands.iter().all(|demand| demand.reservations.is_empty()) {
+/// Which kinds of demands there are.
+#[derive(Clone, Copy, Debug, Default)]
+struct Kinds {
+    /// Served piece by piece, from what is unreserved.
+    single: bool,
+    /// Served as a whole.
+    gang: bool,
+}
+
+/// Demands without those that are served from reservations alone, or as a whole.
+fn single(demands: Arc<Vec<Demand>>) -> Arc<Vec<Demand>> {
+    let other = |demand: &Demand| demand.together || !demand.reservations.is_empty();
+    if !demands.iter().any(other) {
         return demands;
     }
     let mut demands = Vec::clone(&demands);
-    for demand in demands.iter_mut().filter(|d| !d.reservations.is_empty()) {
+    for demand in demands.iter_mut().filter(|demand| other(demand)) {
         demand.count = 0;
+    }
+    Arc::new(demands)
+}
+
+/// Demands of which one wants so many pieces less.
+fn less(demands: Arc<Vec<Demand>>, name: &str, pieces: u64) -> Arc<Vec<Demand>> {
+    let mut demands = Vec::clone(&demands);
+    for demand in demands.iter_mut().filter(|demand| demand.name == name) {
+        let pieces = u32::try_from(pieces).unwrap_or(u32::MAX);
+        demand.count = demand.count.saturating_sub(pieces);
     }
     Arc::new(demands)
 }

@@ -4,6 +4,7 @@
 //! event means stands in the entity's own file.
 
 use crate::action::{Action, Answer, Observation, Refused, RefusedKind};
+use crate::claims::Claim;
 use crate::event::{Event, Install, Request, Reserve};
 use crate::framework::Host;
 use crate::limits::ClusterLimits;
@@ -66,7 +67,9 @@ pub struct Cluster {
     pub(crate) held: BTreeMap<FrameworkId, BTreeSet<String>>,
     /// Reservations that running turns were offered, and the frameworks that wait for each.
     pub(crate) lent: BTreeMap<ReservationId, BTreeSet<FrameworkId>>,
-    /// Frameworks that are to look at a reservation.
+    /// What is held before there is a turn for it.
+    pub(crate) claims: Vec<Claim>,
+    /// Frameworks that are to look at a reservation, or have a claim that is complete.
     pub(crate) reserving: BTreeSet<FrameworkId>,
     /// What a look at each agent needs first, by the agent's number.
     pub(crate) spots: Vec<Spot>,
@@ -136,6 +139,12 @@ pub enum Deadline {
     Drain(AgentId),
     /// A reservation ends, unless something uses it.
     Reservation(ReservationId),
+    /// A claim that is not complete ends.
+    Claim(FrameworkId),
+    /// A framework's gangs may be tried again.
+    Gang(FrameworkId),
+    /// A framework that still waits takes back what it may.
+    Preempt(FrameworkId),
 }
 
 impl Cluster {
@@ -173,6 +182,7 @@ impl Cluster {
             held: BTreeMap::new(),
             lent: BTreeMap::new(),
             reserving: BTreeSet::new(),
+            claims: Vec::new(),
             spots: Vec::new(),
             passed: 0,
             // 0 stands for none where a number travels without a word for that.
@@ -347,6 +357,9 @@ impl Cluster {
                 Deadline::Revive(framework) => self.on_revive_due(framework),
                 Deadline::Drain(agent) => self.on_drain_due(agent),
                 Deadline::Reservation(id) => self.on_reservation_due(id),
+                Deadline::Claim(framework) => self.on_claim_due(framework),
+                Deadline::Gang(framework) => self.on_gang_due(framework),
+                Deadline::Preempt(framework) => self.on_preempt_due(framework),
             }
         }
     }

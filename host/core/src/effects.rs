@@ -4,6 +4,7 @@
 //! made, and what it was checked against was leased to the turn.
 
 use crate::action::{Action, Answer, Observation, RefusedKind};
+use crate::allocate::Lease;
 use crate::cluster::{Cluster, Deadline};
 use crate::record::{FrameworkRecord, Record, StatusRecord, TaskRecord, Value, VolumeState};
 use crate::turn::{Effects, Fault, Launch, Task};
@@ -12,9 +13,7 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use mezzo_types::{
-    Demand, FrameworkId, Reason, RequestId, ReservationId, Status, TaskState, TurnId,
-};
+use mezzo_types::{Demand, FrameworkId, Reason, RequestId, Status, TaskState, TurnId};
 
 /// A framework that asks to see everything again waits so long between two times, in milliseconds.
 const REVIVE_MS: u64 = 1_000;
@@ -26,9 +25,10 @@ impl Cluster {
         result: Result<Effects, Fault>,
         cpu_us: u64,
     ) {
-        let Some(running) = self.turns.remove(&turn) else {
+        let Some(mut running) = self.turns.remove(&turn) else {
             return;
         };
+        let leases = core::mem::take(&mut running.leases);
         let framework = running.framework;
         if let Some(host) = self.hosts.get_mut(&framework) {
             host.turn = None;
@@ -38,25 +38,17 @@ impl Cluster {
         self.observe(Observation::Turn {
             framework,
             cpu_us,
-            offers: u32::try_from(running.leases.len()).unwrap_or(u32::MAX),
+            offers: u32::try_from(leases.len()).unwrap_or(u32::MAX),
             launches: u32::try_from(launches).unwrap_or(u32::MAX),
             clean: result.is_ok(),
         });
-        self.end_leases(&running);
-        let lent: Vec<ReservationId> = running
-            .leases
-            .iter()
-            .filter_map(|lease| lease.reservation)
-            .collect();
         match result {
             // Nobody has seen anything of it, and nobody wants it any more.
             _ if self.removing(framework) => self.discard(running),
-            Ok(effects) => self.commit(running, effects),
+            Ok(effects) => self.commit(running, &leases, effects),
             Err(fault) => self.undo(running, fault),
         }
-        for reservation in lent {
-            self.finish_reservation(reservation);
-        }
+        self.end_leases(framework, &leases);
         self.restart_if_asked(framework);
         self.touch(framework);
         self.finish_removal(framework);
@@ -82,7 +74,7 @@ impl Cluster {
         }
     }
 
-    fn commit(&mut self, running: Running, effects: Effects) {
+    fn commit(&mut self, running: Running, leases: &[Lease], effects: Effects) {
         let framework = running.framework;
         match running.kind {
             Kind::Install(request, record) => {
@@ -129,7 +121,7 @@ impl Cluster {
                 }
             }
         }
-        self.mark_seen(framework, &running.leases, &effects);
+        self.mark_seen(framework, leases, &effects);
         self.apply_effects(framework, effects);
     }
 
@@ -270,6 +262,9 @@ impl Cluster {
                 None => self.destroy_volume(volume.reservation, &volume.name),
             }
         }
+        if !launches.is_empty() {
+            self.preemption_was_needed(framework);
+        }
         self.launch_all(framework, launches);
         for reservation in unreserves {
             self.give_back(reservation);
@@ -319,7 +314,11 @@ impl Cluster {
         let asks_anew = |new: &Demand| {
             old.iter()
                 .find(|old| old.name == new.name)
-                .is_none_or(|old| !old.same_shape(new) || new.count > old.count)
+                .is_none_or(|old| {
+                    // A smaller gang may fit where a larger one did not.
+                    let more = new.count > old.count || new.together && new.count != old.count;
+                    more || !old.same_shape(new)
+                })
         };
         let anew = demands.iter().any(asks_anew);
         self.record(Record::Demands(framework, Arc::new(demands)));

@@ -6,7 +6,9 @@ use crate::bits::Bits;
 use crate::cluster::{Cluster, Deadline};
 use crate::event::{Install, Upgrade};
 use crate::fit::Conditions;
+use crate::gangs::Gangs;
 use crate::map::Map;
+use crate::preempt::Preempting;
 use crate::record::{ClusterRecord, FrameworkRecord, Record};
 use crate::turn::WebRequest;
 use crate::turns::Unit;
@@ -62,6 +64,10 @@ pub struct Host {
     pub again: BTreeSet<AgentId>,
     /// Reservations that it is to look at.
     pub reserved: BTreeSet<ReservationId>,
+    /// Its gangs.
+    pub gangs: Gangs,
+    /// What it takes back.
+    pub preempting: Preempting,
     /// Of each demand, in order.
     pub conditions: Vec<Conditions>,
     /// When it last asked to see everything again.

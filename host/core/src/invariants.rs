@@ -1,7 +1,8 @@
 //! What must always hold, checked from scratch against the sums that are kept along the way. Tests
 //! and the simulator check after every step.
 
-use crate::cluster::Cluster;
+use crate::claims::Takes;
+use crate::cluster::{Cluster, Deadline};
 use crate::state::{Reservation, State};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -51,6 +52,7 @@ impl Cluster {
         self.check_reservations()?;
         self.check_leases()?;
         self.check_turns()?;
+        self.check_claims()?;
         self.check_queues()
     }
 
@@ -261,6 +263,9 @@ impl Cluster {
     /// What agents are said to have leased is what running turns hold.
     fn check_leases(&self) -> Result<(), Violation> {
         let mut leased: BTreeMap<AgentId, Resources> = BTreeMap::new();
+        for (agent, part) in self.claims.iter().flat_map(|claim| &claim.parts) {
+            leased.entry(*agent).or_default().add(&part.amount);
+        }
         let mut lent: BTreeSet<ReservationId> = BTreeSet::new();
         for lease in self.turns.values().flat_map(|turn| &turn.leases) {
             leased.entry(lease.agent).or_default().add(&lease.charged());
@@ -280,6 +285,33 @@ impl Cluster {
         holds(leased.is_empty(), "leased", || {
             format!("on unknown agents: {leased:?}")
         })
+    }
+
+    /// One claim a framework, and one gang's in all; none holds more than it takes.
+    fn check_claims(&self) -> Result<(), Violation> {
+        let gangs = self.claims.iter().filter(|claim| claim.is_gang()).count();
+        holds(gangs <= 1, "one-gang", || format!("{gangs} gangs claim"))?;
+        let mut whose: BTreeSet<FrameworkId> = BTreeSet::new();
+        for claim in &self.claims {
+            let framework = claim.framework;
+            holds(whose.insert(framework), "one-claim", || {
+                format!("framework {framework}")
+            })?;
+            let most = match &claim.takes {
+                Takes::Pieces(pieces) => claim.pieces() <= *pieces,
+                Takes::Of(wanted) => claim.parts.iter().all(|(agent, part)| {
+                    wanted
+                        .get(agent)
+                        .is_some_and(|wanted| wanted.contains(&part.amount))
+                }),
+            };
+            holds(most, "claims-no-more", || format!("{claim:?}"))?;
+            let due = self
+                .deadlines
+                .contains(&(claim.until, Deadline::Claim(framework)));
+            holds(due, "claim-ends", || format!("{claim:?}"))?;
+        }
+        Ok(())
     }
 
     /// One turn a framework, and no more than there are workers.
@@ -324,9 +356,10 @@ impl Cluster {
             })?;
             let (held, room) = (self.held.get(id), self.room(*id));
             let held_for_nothing = framework.demands.iter().find(|demand| {
-                let mut free = self.free_total.iter().zip(demand.each.plain());
+                let needed = demand.each.times(crate::quota::needed(demand));
+                let mut free = self.free_total.iter().zip(needed.plain());
                 held.is_some_and(|held| held.contains(&demand.name))
-                    && room.pieces(&demand.each) > 0
+                    && room.pieces(&demand.each) >= crate::quota::needed(demand)
                     && free.all(|(free, each)| *free >= each)
             });
             holds(held_for_nothing.is_none(), "held", || {
@@ -336,6 +369,10 @@ impl Cluster {
             let turns = self.turns.values().filter(|turn| turn.framework == *id);
             for lease in turns.flat_map(|turn| &turn.leases) {
                 charged.add(&lease.charged());
+            }
+            let claims = self.claims.iter().filter(|claim| claim.framework == *id);
+            for part in claims.flat_map(|claim| claim.parts.values()) {
+                charged.add(&part.amount);
             }
             holds(
                 self.shares.charged(*id) == Some(&charged),

@@ -99,6 +99,7 @@ impl Cluster {
             self.agent_reservations_improved(agent);
         } else {
             self.withdraw(agent);
+            self.unclaim(agent);
         }
     }
 
@@ -169,6 +170,7 @@ impl Cluster {
         }
         self.drop_reservations(agent);
         self.withdraw(agent);
+        self.unclaim(agent);
         self.cut(agent);
         for framework in self.told_of(agent) {
             if let Some(host) = self.hosts.get_mut(&framework) {

@@ -15,6 +15,7 @@
 //! | how a turn begins and ends | `turns.rs`, `effects.rs`, `faults.rs` |
 //! | who is next, and what it is offered | `shares.rs`, `order.rs`, `fairness.rs`, `allocate.rs`, `fit.rs` |
 //! | roles, their quota | `roles.rs`, `quota.rs` |
+//! | what is collected before a turn: gangs, preemption | `claims.rs`, `gangs.rs`, `preempt.rs` |
 //! | reservations, volumes | `reserved.rs`, `reservations.rs`, `volumes.rs` |
 //! | why something waits | `explain.rs` |
 //! | what must always hold | `invariants.rs` |
@@ -25,6 +26,7 @@ pub mod action;
 mod agents;
 mod allocate;
 mod bits;
+mod claims;
 mod cluster;
 mod effects;
 pub mod event;
@@ -33,6 +35,7 @@ mod fairness;
 mod faults;
 pub mod fit;
 mod framework;
+mod gangs;
 mod invariants;
 mod leaving;
 pub mod ledger;
@@ -40,6 +43,7 @@ pub mod limits;
 pub mod map;
 mod order;
 pub mod outbox;
+mod preempt;
 mod quota;
 pub mod record;
 mod reservations;

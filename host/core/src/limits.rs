@@ -101,6 +101,12 @@ pub struct ClusterLimits {
     /// Agents that may be declared silent within a minute; more wait, so that a network that fails
     /// does not empty the cluster.
     pub agents_silent_per_minute_max: u64,
+    /// How long a gang may claim what becomes free until it has all of it, in milliseconds.
+    pub claim_ms: u64,
+    /// How long a demand waits until it takes back what preemptible tasks use, in milliseconds.
+    pub preempt_after_ms: u64,
+    /// A preempted task has its own grace, but no longer than this, in milliseconds.
+    pub preempt_grace_ms_max: u64,
     /// Frameworks at a time.
     pub frameworks_max: usize,
     /// The JSON of a framework's options, in bytes.
@@ -116,6 +122,9 @@ impl Default for ClusterLimits {
             turns_heavy_max: 1,
             agent_silent_ms: 75_000,
             agents_silent_per_minute_max: 60,
+            claim_ms: 60_000,
+            preempt_after_ms: 10_000,
+            preempt_grace_ms_max: 30_000,
             frameworks_max: 10_000,
             options_bytes_max: 256 << 10,
             task: TaskLimits::default(),

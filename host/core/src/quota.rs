@@ -37,6 +37,28 @@ impl Room {
             .unwrap_or(UNBOUNDED)
     }
 
+    /// As much of an amount as it holds.
+    pub fn cap(&self, amount: &Resources) -> Resources {
+        let [cpu, memory, disk, gpus, ports] = self.0;
+        amount.least(&Resources {
+            cpu_milli: cpu,
+            memory_bytes: memory,
+            disk_bytes: disk,
+            gpus,
+            ports,
+            custom: amount.custom.clone(),
+        })
+    }
+
+    /// So much of it is used no more.
+    pub fn give(&mut self, amount: &Resources) {
+        for (left, n) in self.0.iter_mut().zip(amount.plain()) {
+            if *left != UNBOUNDED {
+                *left = left.saturating_add(n);
+            }
+        }
+    }
+
     /// So much of it is used.
     pub fn take(&mut self, amount: &Resources) {
         for (left, n) in self.0.iter_mut().zip(amount.plain()) {
@@ -44,6 +66,15 @@ impl Room {
                 *left = left.saturating_sub(n);
             }
         }
+    }
+}
+
+/// How many pieces of a demand there must be room for.
+pub(crate) fn needed(demand: &Demand) -> u64 {
+    if demand.together {
+        u64::from(demand.count)
+    } else {
+        1
     }
 }
 
@@ -261,17 +292,22 @@ impl Cluster {
         demands: Arc<Vec<Demand>>,
         room: &Room,
     ) -> Arc<Vec<Demand>> {
-        let no_room = |demand: &Demand| demand.count > 0 && room.pieces(&demand.each) == 0;
+        let no_room =
+            |demand: &Demand| demand.count > 0 && room.pieces(&demand.each) < needed(demand);
         if !demands.iter().any(no_room) {
             return demands;
         }
-        let held = self.held.entry(id).or_default();
         let mut allowed = Vec::clone(&demands);
         for demand in allowed.iter_mut().filter(|demand| no_room(demand)) {
+            self.hold_demand(id, demand);
             demand.count = 0;
-            held.insert(demand.name.clone());
         }
         Arc::new(allowed)
+    }
+
+    /// Quota holds a demand back.
+    pub(crate) fn hold_demand(&mut self, id: FrameworkId, demand: &Demand) {
+        self.held.entry(id).or_default().insert(demand.name.clone());
     }
 
     /// Frameworks of which quota held back a demand look anew, if there is room for it now.
@@ -281,7 +317,9 @@ impl Cluster {
             let framework = self.state.frameworks.get(id)?;
             let mut demands = framework.demands.iter();
             demands
-                .any(|demand| held.contains(&demand.name) && room.pieces(&demand.each) > 0)
+                .any(|demand| {
+                    held.contains(&demand.name) && room.pieces(&demand.each) >= needed(demand)
+                })
                 .then_some(*id)
         };
         let anew: Vec<FrameworkId> = self.held.iter().filter_map(has_room).collect();

@@ -531,10 +531,10 @@ impl Cluster {
         }
     }
 
-    /// Notes whether a framework is to look at reservations.
+    /// Notes whether a framework is to be offered something that is no news of an agent.
     pub(crate) fn note_reserving(&mut self, id: FrameworkId, wants: bool) {
         let looks = self.hosts.get(&id).is_some_and(Host::looks_at_reservations);
-        if looks && wants {
+        if wants && (looks || self.has_full_claim(id)) {
             self.reserving.insert(id);
         } else {
             self.reserving.remove(&id);

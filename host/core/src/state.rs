@@ -62,6 +62,10 @@ pub struct State {
     pub principals: BTreeMap<Arc<str>, PrincipalRecord>,
     /// What all agents have that are not gone.
     pub total: Resources,
+    /// Preemptible tasks that have not ended, by where they run.
+    pub preemptible_on: BTreeMap<AgentId, BTreeSet<Run>>,
+    /// How many those are.
+    pub preemptible: usize,
 }
 
 /// One agent.
@@ -369,6 +373,13 @@ impl State {
         let role = Arc::clone(&framework.record.role);
         self.change_used(&role, None, |used| used.add(&charged));
         self.use_reservation(record);
+        if record.spec.preemptible {
+            self.preemptible_on
+                .entry(record.agent)
+                .or_default()
+                .insert(run);
+            self.preemptible += 1;
+        }
         Ok(())
     }
 
@@ -417,6 +428,15 @@ impl State {
             });
         }
         self.leave_reservation(record);
+        if record.spec.preemptible {
+            self.preemptible -= 1;
+            if let Some(runs) = self.preemptible_on.get_mut(&record.agent) {
+                runs.remove(&record.run);
+                if runs.is_empty() {
+                    self.preemptible_on.remove(&record.agent);
+                }
+            }
+        }
     }
 
     fn change_task(

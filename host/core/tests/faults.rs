@@ -7,7 +7,9 @@ use harness::{World, amounts};
 use mezzo_core::ledger::{Ledger, Placement};
 use mezzo_core::record::VolumeState;
 use mezzo_core::{Event, Fault, FaultKind};
-use mezzo_types::{Demand, Instant, Mount, ReservationId, Resources, Run, Status, TaskState};
+use mezzo_types::{
+    Demand, Instant, Mount, Reason, ReservationId, Resources, Run, Status, TaskState,
+};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -329,6 +331,7 @@ impl Game {
                 while *left > 0 && free >= cpu {
                     let mut task = mezzo_types::TaskSpec {
                         resources: each(cpu),
+                        preemptible: name != "f2" && seed.is_multiple_of(2),
                         ..harness::spec(&format!("t{first_run}-{number}"))
                     };
                     number += 1;
@@ -347,6 +350,7 @@ impl Game {
                     let mut launched = ledger.launch(vec![placed(&task)]);
                     if launched.is_err() {
                         task.mounts.clear();
+                        task.preemptible = false;
                         launched = ledger.launch(vec![placed(&task)]);
                     }
                     if launched.is_ok() {
@@ -359,6 +363,8 @@ impl Game {
             name: format!("of-{cpu}"),
             each: each(cpu),
             count: *left as u32,
+            together: seed.is_multiple_of(3) && cpu == WIDE[1],
+            priority: if name == "f2" { 5 } else { 0 },
             ..Demand::default()
         });
         let mut wanted: Vec<Demand> = wanted.collect();
@@ -404,6 +410,14 @@ impl Game {
             };
             let run = task.record.run;
             let kept = self.truth.kept.get_mut(&name).expect("an agent");
+            if task
+                .kill
+                .as_ref()
+                .is_some_and(|kill| kill.reason == Reason::Preempted)
+            {
+                let (record, first) = (&task.record, task.record.priority <= 0);
+                assert!(record.spec.preemptible && first, "{record:?} is preempted");
+            }
             if task.kill.is_some() && !task.status.state.is_final() {
                 match kept.get_mut(&run) {
                     Some((sequence, status)) if !status.state.is_final() => {

@@ -80,6 +80,8 @@ impl World {
         let limits = ClusterLimits {
             turns_max: 4,
             agent_silent_ms: 1_000,
+            claim_ms: 10_000,
+            preempt_after_ms: 1_000,
             ..ClusterLimits::default()
         };
         let framework_limits = FrameworkLimits {
