@@ -52,6 +52,7 @@ mod web;
 pub use action::{Action, Answer, Refused, RefusedKind};
 pub use cluster::{Cluster, WEIGHT_MAX};
 pub use event::{Event, Request};
+pub use fairness::check_excluded;
 pub use invariants::Violation;
 pub use limits::{ClusterLimits, FrameworkLimits};
 pub use record::{Batch, Header, Record};

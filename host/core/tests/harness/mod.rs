@@ -373,6 +373,11 @@ impl World {
                 change: role_change(rest),
                 principal: Arc::from("admin"),
             }),
+            // A master reads what does not count in shares at its start.
+            "exclude" => {
+                self.limits.fairness_excluded = rest.iter().map(|name| (*name).into()).collect();
+                self.lead()
+            }
             "unrole" => self.ask(Request::RemoveRole {
                 role: rest[0].into(),
                 principal: Arc::from("admin"),
