@@ -63,11 +63,10 @@ impl Excluded {
 
 /// What is wrong with the names of resources that are to be left out of shares.
 pub fn check_excluded(names: &[String]) -> Result<(), String> {
-    use ResourceKind::{Cpu, Disk, Gpus, Memory, Ports};
     for name in names {
         check_name(name).map_err(|error| format!("{name:?}: {error}"))?;
         // It would be taken for a resource of the cluster's own, and exclude nothing.
-        let kinds = [Cpu, Memory, Disk, Gpus, Ports].map(|kind| format!("{kind}"));
+        let kinds = ResourceKind::PLAIN.map(|kind| format!("{kind}"));
         let singular = |name: &str| String::from(name.trim_end_matches('s'));
         if let Some(kind) = kinds
             .iter()

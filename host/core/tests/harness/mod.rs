@@ -749,8 +749,22 @@ fn describe_answer(answer: &Answer) -> String {
                         reason.reason,
                         if reason.passing { " (passing)" } else { "" }
                     );
+                    let _ = write!(text, "\n      {}", reason.remedy);
                 }
                 let _ = write!(text, "\n    {}", demand.hint);
+            }
+            for task in &explanation.pending {
+                let _ = write!(
+                    text,
+                    "\n  {} {}: {}\n      {}",
+                    task.task,
+                    task.state.as_str(),
+                    task.reason,
+                    task.remedy
+                );
+            }
+            if explanation.pending_more > 0 {
+                let _ = write!(text, "\n  {} more", explanation.pending_more);
             }
             text
         }
