@@ -9,7 +9,7 @@ use crate::fit::{Conditions, Value, value};
 use crate::framework::Host;
 use crate::record::How;
 use crate::state::AgentState;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
 use alloc::vec::Vec;
 use mezzo_types::{AgentId, Demand, ResourceKind, Resources};
@@ -86,7 +86,7 @@ pub struct Row<'a> {
     free: [u64; 5],
     /// What is in the way of every demand on it.
     away: Option<Obstacle>,
-    /// Whether the framework has seen it as it is.
+    /// Whether the framework has seen it as it is, and is not looking at it now.
     seen: bool,
 }
 
@@ -105,7 +105,13 @@ pub struct Roster<'a> {
 }
 
 impl<'a> Row<'a> {
-    fn new(cluster: &'a Cluster, host: &Host, id: AgentId, agent: &'a AgentState) -> Row<'a> {
+    /// One agent of a cluster, as a framework sees it to whose running turn these are offered.
+    fn new(
+        cluster: &'a Cluster,
+        host: &Host,
+        offered: &BTreeSet<AgentId>,
+        (id, agent): (AgentId, &'a AgentState),
+    ) -> Row<'a> {
         let link = cluster.links.get(&id);
         let total = agent.record.info.facts.total.plain();
         let less = |have: [u64; 5], less: [u64; 5]| {
@@ -115,6 +121,7 @@ impl<'a> Row<'a> {
         let leased = link.map_or([0; 5], |link| link.leased.plain());
         let seen = host.seen.contains(crate::allocate::slot(id))
             && !host.again.contains(&id)
+            && !offered.contains(&id)
             && link.is_some_and(|link| link.improved <= host.looked);
         Row {
             id,
@@ -210,10 +217,13 @@ fn away(agent: &AgentState, link: Option<&Link>) -> Option<Obstacle> {
 impl<'a> Roster<'a> {
     /// All agents, as one framework sees them.
     pub fn new(cluster: &'a Cluster, host: &Host) -> Roster<'a> {
+        let running = host.turn.and_then(|turn| cluster.turns.get(&turn));
+        let leases = running.iter().flat_map(|turn| &turn.leases);
+        let offered: BTreeSet<AgentId> = leases.map(|lease| lease.agent).collect();
         let agents = cluster.state.agents.iter();
         Roster {
             rows: agents
-                .map(|(id, agent)| Row::new(cluster, host, *id, agent))
+                .map(|(id, agent)| Row::new(cluster, host, &offered, (*id, agent)))
                 .collect(),
             columns: BTreeMap::new(),
         }

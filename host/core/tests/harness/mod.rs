@@ -279,16 +279,8 @@ impl World {
                 self.step(Event::Tick)
             }
             "install" => {
-                let install = Install {
-                    name: rest[0].into(),
-                    role: value(rest, "role").unwrap_or("default").into(),
-                    component: Digest([1; 32]),
-                    web: true,
-                    options: "{}".into(),
-                    limits: self.framework_limits.clone(),
-                    principal: Arc::from("admin"),
-                };
-                self.ask(Request::Install(install))
+                let role = value(rest, "role").unwrap_or("default");
+                self.ask(install(rest[0], role, self.framework_limits.clone()))
             }
             "ready" => {
                 let out = self.command(&format!("install {}", rest.join(" ")));
@@ -650,6 +642,18 @@ impl World {
         };
         launched.map(|_| ()).map_err(|e| format!("{e:?}"))
     }
+}
+
+pub fn install(name: &str, role: &str, limits: FrameworkLimits) -> Request {
+    Request::Install(Install {
+        name: name.into(),
+        role: role.into(),
+        component: Digest([1; 32]),
+        web: true,
+        options: "{}".into(),
+        limits,
+        principal: Arc::from("admin"),
+    })
 }
 
 pub fn spec(id: &str) -> TaskSpec {
