@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 use mezzo_types::{AgentFacts, AttributeValue, Comparison, Condition, PATTERN_BYTES_MAX, Runtime};
 use regex::{Regex, RegexBuilder};
@@ -154,7 +154,8 @@ impl Test {
             Comparison::Differs => !seen.any(|s| self.equals(&s)),
             Comparison::Equals => seen.any(|s| self.equals(&s)),
             Comparison::Matches => {
-                seen.any(|s| self.pattern.as_ref().is_some_and(|p| p.is_match(&s.text())))
+                let pattern = self.pattern.as_ref();
+                seen.any(|s| pattern.is_some_and(|p| s.matches(p)))
             }
             Comparison::AtLeast => seen.any(|s| {
                 s.number()
@@ -183,10 +184,12 @@ enum Seen<'a> {
 }
 
 impl Seen<'_> {
-    fn text(&self) -> String {
+    fn matches(&self, pattern: &Regex) -> bool {
         match self {
-            Seen::Text(text) => (*text).to_string(),
-            Seen::NumberMilli(n) => format!("{}.{:03}", n / 1000, (n % 1000).abs()),
+            Seen::Text(text) => pattern.is_match(text),
+            Seen::NumberMilli(n) => {
+                pattern.is_match(&format!("{}.{:03}", n / 1000, (n % 1000).abs()))
+            }
         }
     }
 

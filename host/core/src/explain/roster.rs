@@ -12,7 +12,7 @@ use crate::state::AgentState;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
 use alloc::vec::Vec;
-use mezzo_types::{AgentId, Demand, ResourceKind, Resources};
+use mezzo_types::{AgentFacts, AgentId, Demand, PortSet, ResourceKind, Resources};
 
 /// Columns that are kept from one demand to the next: attributes are named by guests, and a column is
 /// as long as there are agents.
@@ -80,7 +80,11 @@ pub enum Part {
 pub struct Row<'a> {
     pub id: AgentId,
     pub agent: &'a AgentState,
+    facts: &'a AgentFacts,
     link: Option<&'a Link>,
+    /// None if it has none, which is cheaper to see than an empty set behind a pointer.
+    ports_used: Option<&'a PortSet>,
+    ports_offered: Option<&'a PortSet>,
     total: [u64; 5],
     unused: [u64; 5],
     free: [u64; 5],
@@ -113,7 +117,8 @@ impl<'a> Row<'a> {
         (id, agent): (AgentId, &'a AgentState),
     ) -> Row<'a> {
         let link = cluster.links.get(&id);
-        let total = agent.record.info.facts.total.plain();
+        let facts = &agent.record.info.facts;
+        let total = facts.total.plain();
         let less = |have: [u64; 5], less: [u64; 5]| {
             core::array::from_fn(|i| have[i].saturating_sub(less[i]))
         };
@@ -126,7 +131,10 @@ impl<'a> Row<'a> {
         Row {
             id,
             agent,
+            facts,
             link,
+            ports_used: some(&agent.ports_used),
+            ports_offered: link.and_then(|link| some(&link.ports_leased)),
             total,
             unused,
             free: less(unused, leased),
@@ -149,7 +157,7 @@ impl<'a> Row<'a> {
             ResourceKind::Gpus => plain[3],
             ResourceKind::Ports => plain[4],
             ResourceKind::Custom(_) => {
-                let all = self.agent.record.info.facts.total.amount(kind);
+                let all = self.facts.total.amount(kind);
                 let amount = |of: Option<&Resources>| of.map_or(0, |of| of.amount(kind));
                 let used = amount(Some(&self.agent.used).filter(|_| part != Part::Total));
                 let leased = self.link.map(|link| &link.leased);
@@ -169,18 +177,20 @@ impl<'a> Row<'a> {
             let mut ports = demand.fixed_ports.iter().copied();
             ports.find(|port| bad(*port))
         };
-        let given = &self.agent.record.info.facts.port_set;
+        let among = |ports: Option<&PortSet>| {
+            let ports = ports?;
+            port(&|port| ports.contains(port))
+        };
         short(Part::Total)
             .map(Obstacle::TooSmall)
-            .or_else(|| port(&|port| !given.contains(port)).map(Obstacle::PortNotGiven))
+            .or_else(|| {
+                port(&|port| !self.facts.port_set.contains(port)).map(Obstacle::PortNotGiven)
+            })
             .or(self.away)
             .or_else(|| short(Part::Unused).map(Obstacle::InUse))
-            .or_else(|| port(&|port| self.agent.ports_used.contains(port)).map(Obstacle::PortInUse))
+            .or_else(|| among(self.ports_used).map(Obstacle::PortInUse))
             .or_else(|| short(Part::Free).map(Obstacle::Offered))
-            .or_else(|| {
-                let leased = &self.link?.ports_leased;
-                port(&|port| leased.contains(port)).map(Obstacle::PortOffered)
-            })
+            .or_else(|| among(self.ports_offered).map(Obstacle::PortOffered))
             .or_else(|| self.seen.then_some(Obstacle::Left))
     }
 
@@ -200,6 +210,10 @@ impl<'a> Row<'a> {
         };
         wants.iter().map(lack).max().unwrap_or(0)
     }
+}
+
+fn some(ports: &PortSet) -> Option<&PortSet> {
+    Some(ports).filter(|ports| !ports.is_empty())
 }
 
 fn away(agent: &AgentState, link: Option<&Link>) -> Option<Obstacle> {
@@ -235,17 +249,15 @@ impl<'a> Roster<'a> {
         }
         let rows = &self.rows;
         self.columns.entry(attribute).or_insert_with(|| {
-            let mut places: BTreeMap<Value<'a>, usize> = BTreeMap::new();
-            let mut values = Vec::new();
-            let place = |row: &Row<'a>| {
-                let value = value(&row.agent.record.info.facts, attribute);
-                *places.entry(value).or_insert_with(|| {
-                    values.push(value);
-                    values.len() - 1
-                })
-            };
-            let of = rows.iter().map(place).collect();
-            Column { values, of }
+            let values = rows.iter().map(|row| value(row.facts, attribute));
+            match attribute {
+                // Each machine has its own: there is nothing to find twice.
+                "@hostname" => Column {
+                    values: values.collect(),
+                    of: (0..rows.len()).collect(),
+                },
+                _ => Column::new(values),
+            }
         })
     }
 
@@ -301,22 +313,36 @@ impl<'a> Group<'a> {
 }
 
 impl<'a> Column<'a> {
+    fn new(all: impl Iterator<Item = Value<'a>>) -> Column<'a> {
+        let mut places: BTreeMap<Value<'a>, usize> = BTreeMap::new();
+        let mut values = Vec::new();
+        let place = |value| {
+            *places.entry(value).or_insert_with(|| {
+                values.push(value);
+                values.len() - 1
+            })
+        };
+        let of = all.map(place).collect();
+        Column { values, of }
+    }
+
     /// Takes the agents out whose value does not pass.
     fn split(
         &self,
         passing: &mut Vec<usize>,
         passes: impl Fn(Value<'a>) -> bool,
     ) -> Option<Group<'a>> {
-        let passes: Vec<bool> = self.values.iter().map(|value| passes(*value)).collect();
+        let mut tested: Vec<Option<bool>> = vec![None; self.values.len()];
         let mut counts = vec![0_u64; self.values.len()];
         let mut first = None;
         passing.retain(|row| {
             let value = self.of[*row];
-            if !passes[value] {
+            let holds = *tested[value].get_or_insert_with(|| passes(self.values[value]));
+            if !holds {
                 counts[value] += 1;
                 first.get_or_insert(*row);
             }
-            passes[value]
+            holds
         });
         let mut group = Group::new(Obstacle::Condition(0), first?, 0);
         let values = self.values.iter().copied().zip(counts);
