@@ -15,7 +15,7 @@
 //! | how a turn begins and ends | `turns.rs`, `effects.rs`, `faults.rs` |
 //! | who is next, and what it is offered | `shares.rs`, `order.rs`, `fairness.rs`, `allocate.rs`, `fit.rs` |
 //! | roles, their quota | `roles.rs`, `quota.rs` |
-//! | why something waits | `explain.rs` |
+//! | why something waits | `explain/` |
 //! | what must always hold | `invariants.rs` |
 #![no_std]
 extern crate alloc;
