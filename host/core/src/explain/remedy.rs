@@ -71,7 +71,7 @@ impl Words<'_> {
             Obstacle::TooSmall(_) => {
                 let lack = self.lack(closest, Part::Total).join(" and ");
                 format!(
-                    "would fit if {} had {lack} in all; ask for less, or add an agent that has it",
+                    "would fit if {} had {lack} in all",
                     self.one_with(group, closest)
                 )
             }
