@@ -29,6 +29,12 @@ impl Table {
         crate::output::bytes(self.text(colour()).as_bytes())
     }
 
+    /// As text, two spaces in, for what stands among other lines.
+    pub fn indented(&self) -> String {
+        let text = self.text(false);
+        text.lines().map(|line| format!("  {line}\n")).collect()
+    }
+
     fn text(&self, bold: bool) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let widths: Vec<usize> = (0..columns)
@@ -100,6 +106,10 @@ mod tests {
         assert_eq!(
             table.text(false),
             "TASK    STATE\nj1.0.1  running\nü       a b [2J\n"
+        );
+        assert_eq!(
+            table.indented(),
+            "  TASK    STATE\n  j1.0.1  running\n  ü       a b [2J\n"
         );
         assert!(
             table

@@ -445,6 +445,7 @@ impl Cluster {
                 link.waiting.insert(id);
             }
         }
+        // How free an agent is has nothing to do with fairness: what that excludes counts here.
         let total = |agent: &AgentId| {
             self.state
                 .agents

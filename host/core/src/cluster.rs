@@ -6,6 +6,7 @@
 use crate::action::{Action, Answer, Observation, Refused, RefusedKind};
 use crate::claims::Claim;
 use crate::event::{Event, Install, Request, Reserve};
+use crate::fairness::Excluded;
 use crate::framework::Host;
 use crate::limits::ClusterLimits;
 use crate::record::{Batch, ClusterRecord, FORMAT, FrameworkRecord, Header, Record};
@@ -159,7 +160,7 @@ impl Cluster {
         for record in &records {
             state.apply(record)?;
         }
-        let mut shares = Shares::default();
+        let mut shares = Shares::new(Excluded::new(&limits.fairness_excluded));
         for (name, role) in &state.roles {
             shares.set_role(name, role.weight, role.quota.as_ref());
         }

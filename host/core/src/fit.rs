@@ -2,9 +2,9 @@
 
 use alloc::boxed::Box;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
-use mezzo_types::{AgentFacts, AttributeValue, Comparison, Condition, PATTERN_BYTES_MAX};
+use mezzo_types::{AgentFacts, AttributeValue, Comparison, Condition, PATTERN_BYTES_MAX, Runtime};
 use regex::{Regex, RegexBuilder};
 
 /// Compiled regular expressions may take so much memory, in bytes; a pattern is guest-controlled.
@@ -32,16 +32,47 @@ impl Conditions {
     /// Whether all hold.
     #[must_use]
     pub fn hold(&self, agent: &AgentFacts) -> bool {
-        self.first_failing(agent).is_none()
-    }
-
-    /// The first that does not hold, in the order of the demand.
-    #[must_use]
-    pub fn first_failing(&self, agent: &AgentFacts) -> Option<&Condition> {
         self.0
             .iter()
-            .find(|test| !test.holds(agent))
-            .map(|test| &test.condition)
+            .all(|test| test.holds(value(agent, &test.condition.attribute)))
+    }
+
+    /// Whether one of them, by its place in the demand, holds for a value of its attribute.
+    #[must_use]
+    pub fn holds_for(&self, place: usize, value: Value<'_>) -> bool {
+        self.0.get(place).is_none_or(|test| test.holds(value))
+    }
+}
+
+/// What an agent has under an attribute's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Value<'a> {
+    /// Nothing.
+    Absent,
+    /// A text.
+    Text(&'a str),
+    /// Thousandths.
+    NumberMilli(i64),
+    /// What it can run.
+    Runtimes(&'a [Runtime]),
+}
+
+/// What an agent has under an attribute's name.
+#[must_use]
+pub fn value<'a>(agent: &'a AgentFacts, attribute: &str) -> Value<'a> {
+    let text = |text: Option<&'a str>| text.map_or(Value::Absent, Value::Text);
+    match attribute {
+        "@runtime" => Value::Runtimes(&agent.runtimes),
+        "@hostname" => Value::Text(&agent.hostname),
+        "@region" => text(agent.region.as_deref()),
+        "@zone" => text(agent.zone.as_deref()),
+        name => {
+            let found = agent.attributes.iter().find(|a| a.name == name);
+            found.map_or(Value::Absent, |a| match &a.value {
+                AttributeValue::Text(text) => Value::Text(text),
+                AttributeValue::NumberMilli(n) => Value::NumberMilli(*n),
+            })
+        }
     }
 }
 
@@ -106,24 +137,13 @@ fn parse_milli(text: &str) -> Option<i64> {
 }
 
 impl Test {
-    fn holds(&self, agent: &AgentFacts) -> bool {
-        if self.condition.attribute == "@runtime" {
-            return self.any(agent.runtimes.iter().map(|r| Seen::Text(r.as_str())));
+    fn holds(&self, value: Value<'_>) -> bool {
+        match value {
+            Value::Absent => self.any(core::iter::empty()),
+            Value::Text(text) => self.any(core::iter::once(Seen::Text(text))),
+            Value::NumberMilli(n) => self.any(core::iter::once(Seen::NumberMilli(n))),
+            Value::Runtimes(all) => self.any(all.iter().map(|r| Seen::Text(r.as_str()))),
         }
-        let seen = match self.condition.attribute.as_str() {
-            "@hostname" => Some(Seen::Text(&agent.hostname)),
-            "@region" => agent.region.as_deref().map(Seen::Text),
-            "@zone" => agent.zone.as_deref().map(Seen::Text),
-            name => agent
-                .attributes
-                .iter()
-                .find(|a| a.name == name)
-                .map(|a| match &a.value {
-                    AttributeValue::Text(text) => Seen::Text(text),
-                    AttributeValue::NumberMilli(n) => Seen::NumberMilli(*n),
-                }),
-        };
-        self.any(seen.into_iter())
     }
 
     /// A test of several values holds if it holds for one; those of absence, if for all.
@@ -134,7 +154,8 @@ impl Test {
             Comparison::Differs => !seen.any(|s| self.equals(&s)),
             Comparison::Equals => seen.any(|s| self.equals(&s)),
             Comparison::Matches => {
-                seen.any(|s| self.pattern.as_ref().is_some_and(|p| p.is_match(&s.text())))
+                let pattern = self.pattern.as_ref();
+                seen.any(|s| pattern.is_some_and(|p| s.matches(p)))
             }
             Comparison::AtLeast => seen.any(|s| {
                 s.number()
@@ -163,10 +184,12 @@ enum Seen<'a> {
 }
 
 impl Seen<'_> {
-    fn text(&self) -> String {
+    fn matches(&self, pattern: &Regex) -> bool {
         match self {
-            Seen::Text(text) => (*text).to_string(),
-            Seen::NumberMilli(n) => format!("{}.{:03}", n / 1000, (n % 1000).abs()),
+            Seen::Text(text) => pattern.is_match(text),
+            Seen::NumberMilli(n) => {
+                pattern.is_match(&format!("{}.{:03}", n / 1000, (n % 1000).abs()))
+            }
         }
     }
 

@@ -34,6 +34,17 @@ pub struct Gangs {
     failed: u32,
 }
 
+/// How much of a gang fits.
+#[derive(Clone, Copy, Debug)]
+pub struct GangPieces {
+    /// Now.
+    pub now: u64,
+    /// If nothing ran, up to all of it.
+    pub possible: u64,
+    /// How long until it may claim again, in milliseconds.
+    pub waits_ms: u64,
+}
+
 impl Cluster {
     /// Up to which news a framework's gangs were tried; none if none is to be tried now.
     pub(crate) fn gangs_behind(&self, host: &Host) -> Option<u64> {
@@ -210,8 +221,27 @@ impl Cluster {
         })
     }
 
+    /// How much of a gang fits.
+    pub(crate) fn gang_pieces(&self, id: FrameworkId, gang: &Demand) -> Option<GangPieces> {
+        let framework = self.state.frameworks.get(&id)?;
+        let mut demands = framework.demands.iter();
+        let at = demands.position(|demand| demand.name == gang.name)?;
+        let places = self.gang_places(id, at, gang);
+        let claim_at = self.hosts.get(&id).map(|host| host.gangs.claim_at);
+        Some(GangPieces {
+            now: places.iter().map(|(_, pieces)| *pieces).sum(),
+            possible: self.possible_pieces(id, at, gang),
+            waits_ms: claim_at.unwrap_or_default().since_ms(self.now),
+        })
+    }
+
     /// Whether a gang would fit if nothing ran.
     fn could_ever_fit(&self, id: FrameworkId, at: usize, gang: &Demand) -> bool {
+        self.possible_pieces(id, at, gang) >= u64::from(gang.count)
+    }
+
+    /// How many pieces of a gang would fit if nothing ran, up to all of them.
+    fn possible_pieces(&self, id: FrameworkId, at: usize, gang: &Demand) -> u64 {
         let conditions = self.hosts.get(&id).and_then(|host| host.conditions.get(at));
         let mut pieces = 0_u64;
         for (agent, known) in &self.state.agents {
@@ -221,10 +251,10 @@ impl Cluster {
                 pieces = pieces.saturating_add(facts.total.pieces(&gang.each));
             }
             if pieces >= u64::from(gang.count) {
-                return true;
+                break;
             }
         }
-        false
+        pieces
     }
 
     /// A gang's claim was given up: it goes behind all others, and waits longer each time.

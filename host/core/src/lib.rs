@@ -17,7 +17,7 @@
 //! | roles, their quota | `roles.rs`, `quota.rs` |
 //! | what is collected before a turn: gangs, preemption | `claims.rs`, `gangs.rs`, `preempt.rs` |
 //! | reservations, volumes | `reserved.rs`, `reservations.rs`, `volumes.rs` |
-//! | why something waits | `explain.rs` |
+//! | why something waits | `explain/` |
 //! | what must always hold | `invariants.rs` |
 #![no_std]
 extern crate alloc;
@@ -60,6 +60,7 @@ mod web;
 pub use action::{Action, Answer, Refused, RefusedKind};
 pub use cluster::{Cluster, WEIGHT_MAX};
 pub use event::{Event, Request};
+pub use fairness::check_excluded;
 pub use invariants::Violation;
 pub use limits::{ClusterLimits, FrameworkLimits};
 pub use record::{Batch, Header, Record};

@@ -1,6 +1,8 @@
 //! Every limit of the core, by name, with its default. The guide lists them
 //! (`docs/guide/limits.md`).
 
+use alloc::string::String;
+use alloc::vec::Vec;
 use mezzo_types::TaskLimits;
 
 /// What one framework may use. The operator may set each at install.
@@ -111,6 +113,9 @@ pub struct ClusterLimits {
     pub frameworks_max: usize,
     /// The JSON of a framework's options, in bytes.
     pub options_bytes_max: usize,
+    /// Resources that do not count in shares, by the names that people write: such as `gpus`, of
+    /// which there are so few that one would make a role look rich.
+    pub fairness_excluded: Vec<String>,
     /// A task's description.
     pub task: TaskLimits,
 }
@@ -127,6 +132,7 @@ impl Default for ClusterLimits {
             preempt_grace_ms_max: 30_000,
             frameworks_max: 10_000,
             options_bytes_max: 256 << 10,
+            fairness_excluded: Vec::new(),
             task: TaskLimits::default(),
         }
     }

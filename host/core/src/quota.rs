@@ -7,13 +7,16 @@
 
 use crate::action::{Answer, RefusedKind};
 use crate::cluster::{Cluster, WEIGHT_MAX};
+use crate::explain::words::{amount, of};
 use crate::record::{Quota, Record, RoleRecord};
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use mezzo_types::{AMOUNT_MAX, Demand, FrameworkId, RequestId, Resources, check_name};
+use mezzo_types::{
+    AMOUNT_MAX, Demand, FrameworkId, RequestId, ResourceKind, Resources, check_name,
+};
 
 /// Levels of a role's name.
 const LEVELS_MAX: usize = 8;
@@ -239,49 +242,69 @@ impl Cluster {
                 }
             }
         }
-        let own = quota.map_or([0; 5], |quota| quota.guarantee.plain());
+        let kept = self.kept_for_others(quota, charged);
         for (i, room) in room.iter_mut().enumerate() {
-            let lacks = own[i].saturating_sub(charged[i]);
-            let kept = self.shares.lacking()[i].saturating_sub(lacks);
-            if kept > 0 {
-                *room = (*room).min(self.free_total[i].saturating_sub(kept));
+            if kept[i] > 0 {
+                *room = (*room).min(self.free_total[i].saturating_sub(kept[i]));
             }
         }
         Room(room)
     }
 
+    /// What is kept free of a role for the guarantees of others.
+    fn kept_for_others(&self, quota: Option<&Quota>, charged: [u64; 5]) -> [u64; 5] {
+        let own = quota.map_or([0; 5], |quota| quota.guarantee.plain());
+        let lacks = |i: usize| own[i].saturating_sub(charged[i]);
+        core::array::from_fn(|i| self.shares.lacking()[i].saturating_sub(lacks(i)))
+    }
+
     /// Why a demand gets nothing although agents may have room, if quota is in the way.
     pub(crate) fn quota_in_the_way(&self, id: FrameworkId, demand: &Demand) -> Option<String> {
-        if self.room(id).pieces(&demand.each) > 0 {
+        if self.room(id).pieces(&demand.each) >= needed(demand) {
             return None;
         }
         let role = &self.state.frameworks.get(&id)?.record.role;
-        Some(self.no_room(role, &demand.each))
+        Some(self.no_room(role, &demand.each.times(needed(demand))))
     }
 
     /// Why there is no room for so much of a role.
-    pub(crate) fn no_room(&self, role: &str, each: &Resources) -> String {
+    pub(crate) fn no_room(&self, role: &str, wanted: &Resources) -> String {
         let role = top(role);
         let charged = self
             .shares
             .of_role(role)
             .map_or([0; 5], |charged| charged.plain());
-        let each = each.plain();
-        let limit = self
-            .state
-            .roles
-            .get(role)
-            .and_then(|known| known.quota.as_ref())
-            .map_or([UNBOUNDED; 5], Quota::limit);
-        let reached = (0..5)
-            .find(|i| limit[*i] != UNBOUNDED && limit[*i].saturating_sub(charged[*i]) < each[*i]);
-        match reached {
-            Some(i) => format!(
-                "limit of role {role} reached: {} of {} {}; it goes on when the role uses less, or has a higher limit",
-                charged[i], limit[i], KINDS[i]
-            ),
-            None => "what is free is kept for roles that are below their guarantee; it goes on when they have it, or when there is more".into(),
+        let each = wanted.plain();
+        let quota = self.state.roles.get(role).and_then(|r| r.quota.as_ref());
+        let limit = quota.map_or([UNBOUNDED; 5], Quota::limit);
+        let places = ResourceKind::PLAIN.iter().enumerate();
+        let left = |i: usize| limit[i].saturating_sub(charged[i]);
+        let mut reached = places.filter(|(i, _)| limit[*i] != UNBOUNDED && left(*i) < each[*i]);
+        if let Some((i, kind)) = reached.next() {
+            if each[i] > limit[i] {
+                return format!(
+                    "limit of role `{role}` is {}, and {} are wanted at once; ask for less, or raise the limit with `mezzo role set`",
+                    amount(kind, limit[i]),
+                    amount(kind, each[i])
+                );
+            }
+            return format!(
+                "limit of role `{role}` reached: {}; it goes on when the role uses {} less, or has a higher limit",
+                of(kind, charged[i], limit[i]),
+                amount(kind, each[i] - left(i))
+            );
         }
+        let kept = self.kept_for_others(quota, charged);
+        let short = |i: usize| kept[i] > 0 && self.free_total[i].saturating_sub(kept[i]) < each[i];
+        let mut places = ResourceKind::PLAIN.iter().enumerate();
+        let free = places.find(|(i, _)| short(*i)).map(|(i, kind)| {
+            let (free, kept) = (amount(kind, self.free_total[i]), amount(kind, kept[i]));
+            format!(": {free} free, {kept} kept")
+        });
+        format!(
+            "what is free is kept for roles that are below their guarantee{}; it goes on when they have it, or when there is more",
+            free.unwrap_or_default()
+        )
     }
 
     /// A framework's demands as far as there is room for them. It does not look for the others, and is

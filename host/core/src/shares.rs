@@ -6,7 +6,7 @@
 //! who wants something is in the order; who has seen all there is to offer is passed over
 //! (`order.rs`).
 
-use crate::fairness::{Share, WHOLE, dominant};
+use crate::fairness::{Excluded, Share, WHOLE, dominant};
 use crate::order::{Order, Seen};
 use crate::record::Quota;
 use alloc::collections::BTreeMap;
@@ -66,6 +66,9 @@ pub struct Shares {
     leaves: BTreeMap<FrameworkId, Leaf>,
     /// The cluster's total when shares were last reckoned.
     total: Resources,
+    /// That of it that counts.
+    counted: Resources,
+    excluded: Excluded,
     served: u64,
     /// What roles lack of their guarantees, all together.
     lacking: [u64; 5],
@@ -78,6 +81,8 @@ impl Default for Shares {
             names: BTreeMap::new(),
             leaves: BTreeMap::new(),
             total: Resources::NONE,
+            counted: Resources::NONE,
+            excluded: Excluded::default(),
             served: 0,
             lacking: [0; 5],
         }
@@ -107,6 +112,14 @@ impl Role {
 }
 
 impl Shares {
+    /// Of nobody yet; shares are reckoned without what is excluded.
+    pub fn new(excluded: Excluded) -> Shares {
+        Shares {
+            excluded,
+            ..Shares::default()
+        }
+    }
+
     fn role(&mut self, name: &str) -> usize {
         if let Some(known) = self.names.get(name) {
             return *known;
@@ -338,9 +351,9 @@ impl Shares {
         Some(Share(spare))
     }
 
-    /// What so much is of the cluster.
+    /// What so much is of the part of the cluster that counts.
     pub fn share(&self, amount: &Resources) -> Share {
-        dominant(amount, &self.total)
+        dominant(amount, &self.counted)
     }
 
     /// Reckons all shares anew if the cluster's total is another by now, to a noticeable degree.
@@ -349,6 +362,7 @@ impl Shares {
             return;
         }
         self.total = total.clone();
+        self.counted = self.excluded.counted(total);
         let leaves: Vec<FrameworkId> = self.leaves.keys().copied().collect();
         for leaf in leaves {
             self.place_leaf(leaf);

@@ -11,12 +11,12 @@ fn guide(name: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// The names and values that `Debug` shows of a flat struct.
+/// The names that `Debug` shows of a flat struct, and the values: numbers and empty lists.
 fn fields(debug: &str) -> Vec<(String, String)> {
     debug
         .lines()
         .filter_map(|line| line.trim().trim_end_matches(',').split_once(": "))
-        .filter(|(_, value)| value.bytes().all(|b| b.is_ascii_digit()))
+        .filter(|(_, value)| value.bytes().all(|b| b.is_ascii_digit()) || *value == "[]")
         .map(|(name, value)| (name.to_string(), value.to_string()))
         .collect()
 }

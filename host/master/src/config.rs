@@ -19,6 +19,9 @@ pub struct Config {
     /// Threads that run frameworks' turns.
     #[serde(default = "default_workers")]
     pub workers: usize,
+    /// Resources that do not count in shares, such as `gpus`.
+    #[serde(default)]
+    pub fairness_excluded: Vec<String>,
     /// Limits by name.
     #[serde(default)]
     pub limits: Limits,
@@ -133,6 +136,7 @@ impl Config {
             listen: default_listen(),
             agents_listen: default_agents_listen(),
             workers: default_workers(),
+            fairness_excluded: Vec::new(),
             limits: Limits::default(),
         }
     }
@@ -155,6 +159,9 @@ impl Config {
         }
         if !(1..=256).contains(&self.workers) {
             return wrong("workers", format!("from 1 to 256, not {}", self.workers));
+        }
+        if let Err(problem) = mezzo_core::check_excluded(&self.fairness_excluded) {
+            return wrong("fairness_excluded", problem);
         }
         let limits = &self.limits;
         // What waits for no time at all would never be served; what does not hold one thing of the
@@ -229,5 +236,19 @@ mod tests {
         let error = toml::from_str::<Config>("data = \"/tmp/x\"\nlissten = \"127.0.0.1:1\"")
             .expect_err("unknown");
         assert!(error.to_string().contains("lissten"), "{error}");
+    }
+
+    #[test]
+    fn what_does_not_count_in_shares_is_checked_by_name() {
+        let config = |text: &str| toml::from_str::<Config>(text).expect("good TOML");
+        let good = config("data = \"/tmp/x\"\nfairness_excluded = [\"gpus\", \"license\"]");
+        assert_eq!(good.fairness_excluded, ["gpus", "license"]);
+        assert!(good.check().is_ok());
+        let wrong = config("data = \"/tmp/x\"\nfairness_excluded = [\"gpu\"]");
+        let error = wrong.check().expect_err("a typo").to_string();
+        assert!(
+            error.contains("fairness_excluded") && error.contains("write \"gpus\""),
+            "{error}"
+        );
     }
 }

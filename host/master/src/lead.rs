@@ -145,6 +145,7 @@ pub fn take(
         turns_max: config.workers,
         turns_heavy_max: heavy_max,
         agent_silent_ms: limits.agent_silent_ms,
+        fairness_excluded: config.fairness_excluded.clone(),
         ..ClusterLimits::default()
     };
     let cluster = Cluster::restore(records.iter().cloned(), cluster_limits)?;

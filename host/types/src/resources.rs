@@ -51,6 +51,17 @@ pub enum ResourceKind<'a> {
     Custom(&'a str),
 }
 
+impl ResourceKind<'static> {
+    /// Those with fields of their own, in the order of [`Resources::plain`].
+    pub const PLAIN: [ResourceKind<'static>; 5] = [
+        ResourceKind::Cpu,
+        ResourceKind::Memory,
+        ResourceKind::Disk,
+        ResourceKind::Gpus,
+        ResourceKind::Ports,
+    ];
+}
+
 impl fmt::Display for ResourceKind<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -114,8 +125,7 @@ impl Resources {
 
     /// Each kind of which there is some, with its amount, in a fixed order.
     pub fn amounts(&self) -> impl Iterator<Item = (ResourceKind<'_>, u64)> {
-        use ResourceKind::{Cpu, Disk, Gpus, Memory, Ports};
-        [Cpu, Memory, Disk, Gpus, Ports]
+        ResourceKind::PLAIN
             .into_iter()
             .zip(self.plain())
             .chain(

@@ -1,10 +1,11 @@
-//! `mezzo explain`: why a demand waits. `run` uses it as well, while it waits itself.
+//! `mezzo explain`: why a demand waits, or a task that was launched. `run` uses it as well, while it waits itself.
 
 use super::values::{entries, resources, text};
 use crate::cli::Shown;
 use crate::client::Client;
 use crate::output;
 use crate::query::{encode, with};
+use crate::table::Table;
 use anyhow::bail;
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -84,6 +85,7 @@ pub fn said(explanation: &Value) -> String {
         ));
         out.push_str(&reasons(demand));
     }
+    out.push_str(&pending(&name, explanation));
     out
 }
 
@@ -96,22 +98,45 @@ pub fn reasons(demand: &Value) -> String {
         (_, 0) => format!("  fits on none of {agents} agents\n"),
         _ => format!("  fits on {fit} of {agents} agents\n"),
     };
-    for reason in entries(demand, "reasons") {
+    let mut table = Table::new(&["agents", "in the way", "what would change it"]);
+    let reasons = entries(demand, "reasons");
+    for reason in reasons {
         let passing = match reason["passing"].as_bool() {
             Some(true) => " (for now)",
             _ => "",
         };
-        let count = text(&reason["agents"]);
-        out.push_str(&format!(
-            "  {count} × {}{passing}\n",
-            text(&reason["reason"])
-        ));
+        table.row([
+            text(&reason["agents"]),
+            format!("{}{passing}", text(&reason["reason"])),
+            text(&reason["remedy"]),
+        ]);
+    }
+    if !reasons.is_empty() {
+        out.push_str(&table.indented());
     }
     let hint = text(&demand["hint"]);
     if !hint.is_empty() {
         out.push_str(&format!("  {hint}\n"));
     }
     out
+}
+
+/// Tasks that were launched and of which nothing is heard; empty if there are none.
+fn pending(name: &str, explanation: &Value) -> String {
+    let tasks = entries(explanation, "pending");
+    if tasks.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(&["task", "state", "why", "what would change it"]);
+    for task in tasks {
+        table.row(["task", "state", "reason", "remedy"].map(|field| text(&task[field])));
+    }
+    let more = match explanation["pending_more"].as_u64() {
+        None | Some(0) => String::new(),
+        Some(more) => format!("  and {more} more\n"),
+    };
+    let head = format!("{name}: launched, and nothing is heard of them\n");
+    head + &table.indented() + &more
 }
 
 #[cfg(test)]
@@ -122,16 +147,42 @@ mod tests {
     fn reasons_and_the_hint_are_said() {
         let explanation = json!({"framework": "batch", "state": "", "demands": [{
             "demand": {"name": "j1", "each": {"cpu_milli": 64000}, "count": 2},
-            "agents_fit": 0, "agents": 3, "hint": "a larger agent",
-            "reasons": [{"reason": "short of cpu", "agents": 3, "passing": false}],
+            "agents_fit": 0, "agents": 4, "hint": "a larger agent",
+            "reasons": [
+                {"reason": "too small", "agents": 3, "passing": false, "remedy": "4 more cpus"},
+                {"reason": "silent", "agents": 1, "passing": true, "remedy": "agent 7 was declared silent 5 min ago"},
+            ],
         }]});
         assert_eq!(
             said(&explanation),
-            "batch j1 waits: 2 × (64 cpu)\n  fits on none of 3 agents\n  3 × short of cpu\n  a larger agent\n"
+            "batch j1 waits: 2 × (64 cpu)
+  fits on none of 4 agents
+  AGENTS  IN THE WAY        WHAT WOULD CHANGE IT
+  3       too small         4 more cpus
+  1       silent (for now)  agent 7 was declared silent 5 min ago
+  a larger agent
+"
         );
         assert_eq!(
             said(&json!({"framework": "x", "state": "", "demands": []})),
             ""
         );
+    }
+
+    #[test]
+    fn tasks_that_wait_are_said() {
+        let task = json!({
+            "task": "j1.0.1", "agent": 3, "state": "pending", "since_ms": 1,
+            "reason": "agent 3 is not connected", "remedy": "it connects",
+        });
+        let mut explanation = json!({"framework": "batch", "state": "", "demands": [],
+            "pending": [task], "pending_more": 0});
+        let lines = "batch: launched, and nothing is heard of them
+  TASK    STATE    WHY                       WHAT WOULD CHANGE IT
+  j1.0.1  pending  agent 3 is not connected  it connects
+";
+        assert_eq!(said(&explanation), lines);
+        explanation["pending_more"] = json!(7);
+        assert_eq!(said(&explanation), format!("{lines}  and 7 more\n"));
     }
 }

@@ -26,7 +26,7 @@ fn a_limit_is_never_exceeded_and_says_so() {
     cluster.wait_for("why the fifth waits", |c| {
         run(c, &["explain", "batch"])
             .1
-            .contains("limit of role batch reached: 2000 of 2000 cpu")
+            .contains("limit of role `batch` reached: 2 of 2 cpus")
     });
     cluster.kill_master();
     cluster.start_master();

@@ -299,16 +299,8 @@ impl World {
                 self.step(Event::Tick)
             }
             "install" => {
-                let install = Install {
-                    name: rest[0].into(),
-                    role: value(rest, "role").unwrap_or("default").into(),
-                    component: Digest([1; 32]),
-                    web: true,
-                    options: "{}".into(),
-                    limits: self.framework_limits.clone(),
-                    principal: Arc::from("admin"),
-                };
-                self.ask(Request::Install(install))
+                let role = value(rest, "role").unwrap_or("default");
+                self.ask(install(rest[0], role, self.framework_limits.clone()))
             }
             "ready" => {
                 let out = self.command(&format!("install {}", rest.join(" ")));
@@ -393,6 +385,11 @@ impl World {
                 change: role_change(rest),
                 principal: Arc::from("admin"),
             }),
+            // A master reads what does not count in shares at its start.
+            "exclude" => {
+                self.limits.fairness_excluded = rest.iter().map(|name| (*name).into()).collect();
+                self.lead()
+            }
             "unrole" => self.ask(Request::RemoveRole {
                 role: rest[0].into(),
                 principal: Arc::from("admin"),
@@ -678,6 +675,18 @@ impl World {
     }
 }
 
+pub fn install(name: &str, role: &str, limits: FrameworkLimits) -> Request {
+    Request::Install(Install {
+        name: name.into(),
+        role: role.into(),
+        component: Digest([1; 32]),
+        web: true,
+        options: "{}".into(),
+        limits,
+        principal: Arc::from("admin"),
+    })
+}
+
 pub fn spec(id: &str) -> TaskSpec {
     TaskSpec {
         id: TaskId::new(id).expect("a good name"),
@@ -780,8 +789,22 @@ fn describe_answer(answer: &Answer) -> String {
                         reason.reason,
                         if reason.passing { " (passing)" } else { "" }
                     );
+                    let _ = write!(text, "\n      {}", reason.remedy);
                 }
                 let _ = write!(text, "\n    {}", demand.hint);
+            }
+            for task in &explanation.pending {
+                let _ = write!(
+                    text,
+                    "\n  {} {}: {}\n      {}",
+                    task.task,
+                    task.state.as_str(),
+                    task.reason,
+                    task.remedy
+                );
+            }
+            if explanation.pending_more > 0 {
+                let _ = write!(text, "\n  {} more", explanation.pending_more);
             }
             text
         }

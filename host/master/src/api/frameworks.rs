@@ -377,7 +377,7 @@ pub struct WhichDemand {
     demand: Option<String>,
 }
 
-/// Why a framework's demands wait.
+/// Why a framework's demands wait, and its tasks of which nothing is heard.
 #[utoipa::path(get, path = "/api/v1/frameworks/{name}/explain", tag = "frameworks", params(("name" = String, Path), WhichDemand), responses((status = 200, body = Explanation), (status = 404, body = super::error::ErrorBody)))]
 pub async fn explain(
     State(shared): State<Arc<Shared>>,

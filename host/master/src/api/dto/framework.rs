@@ -181,7 +181,7 @@ impl From<&mezzo_types::Demand> for Demand {
     }
 }
 
-/// Why a framework's demands wait.
+/// Why a framework's demands wait, and its tasks of which nothing is heard.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Explanation {
     /// Whose.
@@ -190,6 +190,28 @@ pub struct Explanation {
     pub state: String,
     /// One entry a demand.
     pub demands: Vec<DemandExplanation>,
+    /// Tasks that were launched and of which nothing is heard, at most 100; none if one demand was
+    /// asked for.
+    pub pending: Vec<PendingTask>,
+    /// How many more there are.
+    pub pending_more: u64,
+}
+
+/// A task that was launched and of which nothing is heard.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PendingTask {
+    /// The framework's name for it.
+    pub task: String,
+    /// Where it is to run, or ran when last heard of.
+    pub agent: u64,
+    /// `pending` or `unreachable`.
+    pub state: &'static str,
+    /// Since when.
+    pub since_ms: u64,
+    /// What it waits for.
+    pub reason: String,
+    /// What would change it.
+    pub remedy: String,
 }
 
 /// Why a demand waits.
@@ -216,6 +238,8 @@ pub struct ReasonCount {
     pub agents: u64,
     /// Whether it goes away without a change to the cluster.
     pub passing: bool,
+    /// What would change it.
+    pub remedy: String,
 }
 
 impl From<mezzo_core::explain::Explanation> for Explanation {
@@ -224,6 +248,15 @@ impl From<mezzo_core::explain::Explanation> for Explanation {
             reason: r.reason,
             agents: r.agents,
             passing: r.passing,
+            remedy: r.remedy,
+        };
+        let pending = |t: mezzo_core::explain::PendingTask| PendingTask {
+            task: t.task,
+            agent: t.agent.0,
+            state: t.state.as_str(),
+            since_ms: t.since.0,
+            reason: t.reason,
+            remedy: t.remedy,
         };
         let demands = explanation.demands.into_iter();
         Explanation {
@@ -238,6 +271,8 @@ impl From<mezzo_core::explain::Explanation> for Explanation {
                     hint: d.hint,
                 })
                 .collect(),
+            pending: explanation.pending.into_iter().map(pending).collect(),
+            pending_more: explanation.pending_more,
         }
     }
 }
