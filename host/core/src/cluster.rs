@@ -27,6 +27,8 @@ const NUMBERS_BLOCK: u64 = 1 << 24;
 /// The clock may run ahead by at most so much in one step, in milliseconds: a machine whose clock was
 /// wrong for a moment must not make every agent silent.
 const CLOCK_JUMP_MS_MAX: u64 = 3_600_000;
+/// Room for so many actions is kept from step to step; more, of a rare large step, is given back.
+const ACTIONS_KEPT: usize = 1_024;
 
 /// The state machine. See the crate's page for where to find what.
 #[derive(Debug)]
@@ -376,6 +378,8 @@ impl Cluster {
         }
         out.append(&mut self.immediate);
         out.append(&mut self.visible);
+        self.immediate.shrink_to(ACTIONS_KEPT);
+        self.visible.shrink_to(ACTIONS_KEPT);
     }
 
     /// `count` numbers that were never used, the first of them.

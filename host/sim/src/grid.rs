@@ -9,6 +9,7 @@
 //! | every role has a guarantee and a limit | `grid/quota.rs` |
 //! | a state is read from its records | `grid/restore.rs` |
 //! | why demands wait | `grid/explain.rs` |
+//! | tasks whose memory is counted | `grid/memory.rs` |
 //!
 //! Frameworks are native and answer at once; there is neither sandbox nor registry, as Mesos'
 //! benchmark has none. What is different: a framework of ours says what it wants, so that it is
@@ -16,6 +17,7 @@
 //! an offer ends with its turn.
 
 mod explain;
+mod memory;
 mod quota;
 mod restore;
 mod round;
@@ -179,11 +181,7 @@ impl Grid {
     fn fill(&mut self, per_agent: u64) {
         self.install(FILLER, FILLER);
         let start = self.turns.pop().expect("its start");
-        let each = Resources {
-            cpu_milli: CPU_MILLI_USED / per_agent,
-            memory_bytes: MEMORY_BYTES_USED / per_agent,
-            ..Resources::NONE
-        };
+        let each = in_use(per_agent);
         let all = self.size.agents * per_agent;
         self.answer(start, |ledger| {
             let count = u32::try_from(all).expect("not so many");
@@ -278,6 +276,15 @@ impl Grid {
 fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times[times.len() / 2]
+}
+
+/// What one of so many tasks on an agent uses.
+fn in_use(per_agent: u64) -> Resources {
+    Resources {
+        cpu_milli: CPU_MILLI_USED / per_agent,
+        memory_bytes: MEMORY_BYTES_USED / per_agent,
+        ..Resources::NONE
+    }
 }
 
 fn demand(each: &Resources, count: u32) -> Demand {

@@ -114,7 +114,7 @@ impl Grid {
 }
 
 fn quota_of(role: u64) -> u64 {
-    if role % LARGE_EVERY == 0 {
+    if role.is_multiple_of(LARGE_EVERY) {
         LARGE
     } else {
         SMALL
