@@ -48,8 +48,12 @@ pub struct Cluster {
     pub(crate) links: BTreeMap<AgentId, Link>,
     pub(crate) hosts: BTreeMap<FrameworkId, Host>,
     pub(crate) turns: BTreeMap<TurnId, Running>,
+    /// Of them, those of frameworks that counted as heavy when they began.
+    pub(crate) turns_heavy: usize,
     /// Installs that wait for their first turn.
     pub(crate) installs: VecDeque<(RequestId, Box<FrameworkRecord>)>,
+    /// The names of installs that wait for their first turn or for its end.
+    pub(crate) in_trial: BTreeSet<Arc<str>>,
     pub(crate) deadlines: BTreeSet<(Instant, Deadline)>,
     pub(crate) queue: Queue,
     pub(crate) shares: Shares,
@@ -172,7 +176,9 @@ impl Cluster {
             links: BTreeMap::new(),
             hosts: BTreeMap::new(),
             turns: BTreeMap::new(),
+            turns_heavy: 0,
             installs: VecDeque::new(),
+            in_trial: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             queue: Queue::default(),
             leavers: BTreeSet::new(),

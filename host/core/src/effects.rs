@@ -28,6 +28,10 @@ impl Cluster {
             return;
         };
         let framework = running.framework;
+        self.turns_heavy -= usize::from(running.heavy);
+        if running.is_install() {
+            self.in_trial.remove(&running.name);
+        }
         if let Some(host) = self.hosts.get_mut(&framework) {
             host.turn = None;
             host.use_cpu(self.now, cpu_us);

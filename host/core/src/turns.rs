@@ -146,8 +146,7 @@ impl Cluster {
                 self.begin_install(request, record);
                 continue;
             }
-            let heavy = self.turns.values().filter(|turn| turn.heavy).count();
-            let heavy_allowed = heavy < self.limits.turns_heavy_max;
+            let heavy_allowed = self.turns_heavy < self.limits.turns_heavy_max;
             let ready = self.queue.ready.first().map(|(cpu, id)| (*cpu, *id));
             let ready = ready
                 .filter(|(cpu, _)| heavy_allowed || *cpu <= CPU_HEAVY_US)
@@ -413,6 +412,7 @@ impl Cluster {
         if let Some(host) = self.hosts.get_mut(&turn.framework) {
             host.turn = Some(turn.id);
         }
+        self.turns_heavy += usize::from(heavy);
         let (framework, name, instance) = (turn.framework, Arc::clone(&turn.name), turn.instance);
         self.turns.insert(
             turn.id,
