@@ -72,17 +72,17 @@ fn row(report: &mut Report, case: &str, size: Size, seconds: f64, more: &[(&str,
 
 fn one(size: Size, runs: usize, report: &mut Report) {
     let pairs = size.agents * size.frameworks;
-    let declines = pairs <= PAIRS_MAX;
-    let rounds: Vec<_> = (0..runs).map(|_| Grid::round(size, declines)).collect();
+    let rounds: Vec<_> = (0..runs).map(|_| Grid::round(size)).collect();
     let of = |part: fn(&Round) -> f64| median(rounds.iter().map(part).collect());
     let add_all = of(|round| round.add_all.as_secs_f64());
     row(report, "add-all", size, add_all, &[]);
     let full_round = of(|round| round.full_round.as_secs_f64());
     row(report, "full-round", size, full_round, &[]);
-    if declines {
-        let seconds = of(|round| round.everyone_declines.map_or(0.0, |all| all.as_secs_f64()));
+    if pairs <= PAIRS_MAX {
+        let declined = Grid::declined(size);
+        let seconds = declined.took.as_secs_f64();
         let pair_ns = seconds * 1e9 / pairs as f64;
-        let more = [("pair_ns", pair_ns)];
+        let more = [("pair_ns", pair_ns), ("turns", declined.turns as f64)];
         row(report, "everyone-declines", size, seconds, &more);
     }
     let settled = Grid::settled(size);

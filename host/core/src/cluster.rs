@@ -6,6 +6,7 @@
 use crate::action::{Action, Answer, Observation, Refused, RefusedKind};
 use crate::event::{Event, Install, Request};
 use crate::framework::Host;
+use crate::held::Held;
 use crate::limits::ClusterLimits;
 use crate::record::{Batch, ClusterRecord, FORMAT, FrameworkRecord, Header, Record};
 use crate::shares::Shares;
@@ -66,7 +67,7 @@ pub struct Cluster {
     /// Free and not leased, on all agents together.
     pub(crate) free_total: [u64; 5],
     /// Which of a framework's demands quota holds back.
-    pub(crate) held: BTreeMap<FrameworkId, BTreeSet<String>>,
+    pub(crate) held: Held,
     /// What a look at each agent needs first, by the agent's number.
     pub(crate) spots: Vec<Spot>,
     /// Hidden agents up to here may have been passed over.
@@ -161,7 +162,7 @@ impl Cluster {
             offerable: BTreeMap::new(),
             hidden: BTreeMap::new(),
             free_total: [0; 5],
-            held: BTreeMap::new(),
+            held: Held::default(),
             spots: Vec::new(),
             passed: 0,
             next_number: state.cluster.numbers_below,

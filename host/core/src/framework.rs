@@ -434,9 +434,9 @@ impl Cluster {
             self.record(Record::Timer(framework, timer, None));
         }
         self.record(Record::Demands(framework, Arc::default()));
+        self.hold_nothing(framework);
         self.record(Record::FrameworkRemoved(framework));
         self.dequeue(framework);
-        self.held.remove(&framework);
         self.hosts.remove(&framework);
     }
 

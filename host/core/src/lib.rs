@@ -32,6 +32,7 @@ mod fairness;
 mod faults;
 pub mod fit;
 mod framework;
+mod held;
 mod invariants;
 mod leaving;
 pub mod ledger;

@@ -3,7 +3,6 @@
 use crate::action::Action;
 use crate::cluster::Cluster;
 use crate::framework::{CPU_HEAVY_US, Host};
-use crate::map::Map;
 use crate::record::FrameworkRecord;
 use crate::state::FrameworkState;
 use crate::turn::{Call, GuestEvent, Setup, Task, Turn, View};
@@ -215,7 +214,7 @@ impl Cluster {
         let record = Arc::clone(&framework.record);
         let instance = InstanceId(self.take_numbers(1));
         let calls = vec![Call::Start(setup(&record, None))];
-        let view = self.view(id, &[]);
+        let view = self.view(id);
         let turn = self.turn(&record, instance, calls, view);
         self.begin(turn, Kind::Start, Vec::new(), Vec::new());
     }
@@ -233,7 +232,7 @@ impl Cluster {
             Call::Start(setup(&record, Some(old))),
             Call::Handle(events(&units)),
         ];
-        let view = self.view(id, &[]);
+        let view = self.view(id);
         let turn = self.turn(&record, instance, calls, view);
         self.begin(turn, Kind::Upgrade(request, record), units, Vec::new());
     }
@@ -250,7 +249,7 @@ impl Cluster {
             return;
         };
         let request_id = request.id;
-        let view = self.view(id, &[]);
+        let view = self.view(id);
         let turn = self.turn(&record, instance, vec![Call::Web(request)], view);
         self.begin(turn, Kind::Web(request_id), Vec::new(), Vec::new());
     }
@@ -285,8 +284,8 @@ impl Cluster {
             return self.touch(id);
         }
         tell_agents(&mut units, new);
-        let told: Vec<Arc<AgentInfo>> = told_now(&units);
-        let view = self.view(id, &told);
+        self.note_told(id, &units);
+        let view = self.view(id);
         let mut turn = self.turn(&record, instance, vec![Call::Handle(events(&units))], view);
         turn.offers = leases.iter().map(crate::allocate::Lease::offer).collect();
         self.begin(turn, Kind::Events, units, leases);
@@ -354,15 +353,21 @@ impl Cluster {
             .collect()
     }
 
-    fn view(&self, id: FrameworkId, told_now: &[Arc<AgentInfo>]) -> View {
+    /// What the instance is told of agents when the turn begins; with the turn it would fall, too.
+    fn note_told(&mut self, id: FrameworkId, units: &[Unit]) {
+        let Some(host) = self.hosts.get_mut(&id) else {
+            return;
+        };
+        for agent in told_now(units) {
+            host.told.insert(agent.id, Arc::clone(agent));
+        }
+    }
+
+    fn view(&self, id: FrameworkId) -> View {
         let (Some(framework), Some(host)) = (self.state.frameworks.get(&id), self.hosts.get(&id))
         else {
             return View::default();
         };
-        let mut agents: Map<AgentId, Arc<AgentInfo>> = host.told.clone();
-        for agent in told_now {
-            agents.insert(agent.id, Arc::clone(agent));
-        }
         View {
             tasks: framework.tasks.clone(),
             tasks_bytes: framework.tasks_bytes,
@@ -370,7 +375,7 @@ impl Cluster {
             state_bytes: framework.state_bytes,
             demands: Arc::clone(&framework.demands),
             timers: Arc::clone(&framework.timers),
-            agents,
+            agents: host.told.clone(),
             streams: Arc::clone(&host.streams),
         }
     }
@@ -500,7 +505,7 @@ fn tell_agents(units: &mut Vec<Unit>, new: Vec<Arc<AgentInfo>>) {
 }
 
 /// The agents that these units tell of.
-pub(crate) fn told_now(units: &[Unit]) -> Vec<Arc<AgentInfo>> {
+pub(crate) fn told_now(units: &[Unit]) -> impl Iterator<Item = &Arc<AgentInfo>> {
     let agents = units.iter().filter_map(|unit| {
         if let Unit::Agents(agents) = unit {
             Some(agents)
@@ -508,7 +513,7 @@ pub(crate) fn told_now(units: &[Unit]) -> Vec<Arc<AgentInfo>> {
             None
         }
     });
-    agents.flatten().cloned().collect()
+    agents.flatten()
 }
 
 /// The same for the same turn of the same cluster, and hard to guess from outside it (FNV-1a over

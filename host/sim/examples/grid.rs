@@ -18,6 +18,7 @@ fn main() {
         "explain" => println!("{:?}", Grid::explain(n(2))),
         "quota" => println!("{:?}", Grid::with_quota(size(4))),
         "settled" => println!("{:?}", Grid::settled(size(4))),
-        what => println!("{:?}", Grid::round(size(4), what == "declines")),
+        "declines" => println!("{:?}", Grid::declined(size(4))),
+        _ => println!("{:?}", Grid::round(size(4))),
     }
 }

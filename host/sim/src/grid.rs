@@ -25,7 +25,7 @@ mod settled;
 
 pub use explain::Explained;
 pub use quota::WithQuota;
-pub use round::Round;
+pub use round::{Declined, Round};
 pub use settled::Settled;
 
 use mezzo_core::event::Install;
@@ -36,7 +36,7 @@ use mezzo_core::{
 };
 use mezzo_types::{
     AgentFacts, AgentId, BatchId, Demand, Digest, Instant, PortSet, RequestId, Resources, Run,
-    Runtime, SessionId, Status, TaskId, TaskSpec, TaskState, Workload,
+    Runtime, SessionId, Status, TaskId, TaskSpec, TaskState, TurnId, Workload,
 };
 use std::sync::Arc;
 use std::time::{Duration, Instant as Clock};
@@ -79,16 +79,23 @@ pub struct Grid {
     filled: Vec<Run>,
     /// All offers that were made.
     offers: u64,
+    /// All turns that had some.
+    turns_begun: u64,
     /// Kept for a restore, if that is asked for.
     records: Option<Vec<Record>>,
 }
 
 impl Grid {
-    /// An empty cluster that leads.
-    pub fn new(size: Size, keep_records: bool) -> Grid {
+    /// An empty cluster that leads, with turns without end.
+    fn new(size: Size) -> Grid {
+        Grid::with_turns(size, usize::MAX, usize::MAX)
+    }
+
+    /// An empty cluster that leads, with so many turns at a time, of which so many may be heavy.
+    fn with_turns(size: Size, turns_max: usize, turns_heavy_max: usize) -> Grid {
         let limits = ClusterLimits {
-            turns_max: usize::MAX,
-            turns_heavy_max: usize::MAX,
+            turns_max,
+            turns_heavy_max,
             ..ClusterLimits::default()
         };
         let cluster = Cluster::restore(std::iter::empty(), limits).expect("nothing is sound");
@@ -101,7 +108,8 @@ impl Grid {
             turns: Vec::new(),
             filled: Vec::new(),
             offers: 0,
-            records: keep_records.then(Vec::new),
+            turns_begun: 0,
+            records: None,
         };
         grid.step(Event::Led {
             name: "bench".into(),
@@ -116,6 +124,7 @@ impl Grid {
             match action {
                 Action::Turn(turn) => {
                     self.offers += turn.offers.len() as u64;
+                    self.turns_begun += u64::from(!turn.offers.is_empty());
                     self.turns.push(*turn);
                 }
                 Action::Commit(batch) => {
@@ -129,7 +138,14 @@ impl Grid {
         }
     }
 
-    fn end(&mut self, turn: mezzo_types::TurnId, effects: Effects) {
+    /// Ends a turn. What it saw is dropped before, as a worker does.
+    fn end(&mut self, turn: Turn, effects: Effects) {
+        let id = turn.id;
+        drop(turn);
+        self.end_named(id, effects);
+    }
+
+    fn end_named(&mut self, turn: TurnId, effects: Effects) {
         self.step(Event::TurnEnded {
             turn,
             result: Ok(effects),
@@ -142,7 +158,7 @@ impl Grid {
         let id = turn.id;
         let mut ledger = Ledger::new(turn);
         answer(&mut ledger);
-        self.end(id, ledger.finish());
+        self.end_named(id, ledger.finish());
     }
 
     fn ask(&mut self, request: Request) {
@@ -232,14 +248,14 @@ impl Grid {
     /// Ends every turn that is open, and those that come of it, without doing anything.
     fn decline_all(&mut self) {
         while let Some(turn) = self.turns.pop() {
-            self.end(turn.id, Effects::default());
+            self.end(turn, Effects::default());
         }
     }
 
     /// All agents, filled, and all frameworks, whose first turns are given back; and how long adding
     /// them took.
     fn filled(size: Size) -> (Grid, Vec<Turn>, Duration) {
-        let mut grid = Grid::new(size, false);
+        let mut grid = Grid::new(size);
         let begun = Clock::now();
         for n in 1..=size.agents {
             grid.connect(n, facts(n));
@@ -250,7 +266,7 @@ impl Grid {
         grid.install_all();
         add_all += begun.elapsed();
         let starts = std::mem::take(&mut grid.turns);
-        grid.offers = 0;
+        (grid.offers, grid.turns_begun) = (0, 0);
         (grid, starts, add_all)
     }
 

@@ -25,7 +25,7 @@ impl Grid {
             frameworks: 1,
             roles: 1,
         };
-        let mut grid = Grid::new(size, false);
+        let mut grid = Grid::new(size);
         for n in 1..=agents {
             grid.connect(n, differing(n));
         }

@@ -10,7 +10,7 @@ impl Grid {
             frameworks: 0,
             roles: 1,
         };
-        let mut grid = Grid::new(size, false);
+        let mut grid = Grid::new(size);
         for n in 1..=agents {
             grid.connect(n, facts(n));
         }

@@ -53,7 +53,7 @@ impl Grid {
 
     /// All agents, frameworks and quotas, and the first turns of the frameworks.
     fn with_roles(size: Size) -> (Grid, Vec<Turn>, Duration) {
-        let mut grid = Grid::new(size, false);
+        let mut grid = Grid::new(size);
         let begun = Clock::now();
         for n in 1..=size.agents {
             let facts = AgentFacts {

@@ -10,7 +10,8 @@ impl Grid {
             frameworks: 0,
             roles: 1,
         };
-        let mut grid = Grid::new(size, true);
+        let mut grid = Grid::new(size);
+        grid.records = Some(Vec::new());
         for n in 1..=agents {
             grid.connect(n, facts(n));
         }
