@@ -1,8 +1,9 @@
 //! Agents: joining, leaving, being silent, and what they have free.
 
 use crate::action::{Action, Observation};
-use crate::cluster::{Cluster, Deadline};
+use crate::cluster::{Cluster, Deadline, Link};
 use crate::record::{AgentRecord, ClusterRecord, Record, StatusRecord};
+use crate::state::AgentState;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
@@ -279,16 +280,7 @@ impl Cluster {
 
     /// What a turn could be offered of an agent now; none if it has no session.
     pub(crate) fn free(&self, id: AgentId) -> Option<Resources> {
-        let agent = self.state.agents.get(&id)?;
-        let link = self.links.get(&id)?;
-        link.session?;
-        if agent.record.leaving.is_some() {
-            return None;
-        }
-        let mut free = agent.record.info.facts.total.clone();
-        free.take(&agent.used);
-        free.take(&link.leased);
-        Some(free)
+        free_of(self.state.agents.get(&id)?, self.links.get(&id)?)
     }
 
     /// The ports that a turn could be offered.
@@ -313,6 +305,18 @@ impl Cluster {
     pub fn foreign_runs(&self, agent: AgentId) -> Option<&BTreeMap<Run, Status>> {
         self.links.get(&agent).map(|link| &link.foreign)
     }
+}
+
+/// As [`Cluster::free`].
+pub(crate) fn free_of(agent: &AgentState, link: &Link) -> Option<Resources> {
+    link.session?;
+    if agent.record.leaving.is_some() {
+        return None;
+    }
+    let mut free = agent.record.info.facts.total.clone();
+    free.take(&agent.used);
+    free.take(&link.leased);
+    Some(free)
 }
 
 /// What is wrong with an agent's facts, which are not trusted more than a guest's.

@@ -9,6 +9,7 @@
 //! turn has left without refusing it is looked at again. So nothing is shown twice without need, no
 //! wake-up is lost, and a cluster in which nothing happens does nothing.
 
+use crate::agents::free_of;
 use crate::bits::Bits;
 use crate::cluster::{Cluster, FIRST_NEWS, Spot};
 use crate::fairness::{Share, dominant};
@@ -97,7 +98,7 @@ impl Cluster {
             host.looked = 0;
             host.again.clear();
             host.seen.clear();
-            self.held.remove(&id);
+            self.hold_nothing(id);
         }
         self.look_at_reservations(id, anew);
         if anew {
@@ -197,15 +198,21 @@ impl Cluster {
     /// Puts an agent where it belongs after what it has to give has changed without being news.
     pub(crate) fn show_agent(&mut self, agent: AgentId) {
         let free = self.free(agent);
-        self.withdraw(agent);
+        self.show_agent_with(agent, free);
+    }
+
+    /// The same, with what [`Cluster::free`] says of it.
+    fn show_agent_with(&mut self, agent: AgentId, free: Option<Resources>) {
         let Some(link) = self.links.get_mut(&agent) else {
-            return;
+            return self.withdraw(agent);
         };
         let at = slot(agent);
         if self.spots.len() <= at {
             self.spots.resize(at + 1, Spot::default());
         }
-        let mut unleased = free.clone().unwrap_or_default();
+        let gives = free.as_ref().is_some_and(|free| !free.runs_nothing());
+        let hides = free.is_some() && !gives && !link.leased.is_none();
+        let mut unleased = free.unwrap_or_default();
         let now = unleased.plain();
         unleased.add(&link.leased);
         let spot = Spot {
@@ -217,16 +224,21 @@ impl Cluster {
         for ((total, before), now) in self.free_total.iter_mut().zip(before).zip(now) {
             *total = *total - before + now;
         }
-        match free {
-            Some(free) if !free.runs_nothing() => {
-                if link.missed || link.shown <= self.passed {
-                    self.news += 1;
-                    (link.shown, link.missed) = (self.news, false);
-                }
-                self.offerable.insert(link.shown, agent);
-            }
-            Some(_) if !link.leased.is_none() => drop(self.hidden.insert(link.shown, agent)),
-            _ => {}
+        if !hides {
+            self.hidden.remove(&link.shown);
+        }
+        if gives && (link.missed || link.shown <= self.passed) {
+            self.offerable.remove(&link.shown);
+            self.news += 1;
+            (link.shown, link.missed) = (self.news, false);
+        }
+        if gives {
+            self.offerable.insert(link.shown, agent);
+        } else {
+            self.offerable.remove(&link.shown);
+        }
+        if hides {
+            self.hidden.insert(link.shown, agent);
         }
     }
 
@@ -240,7 +252,8 @@ impl Cluster {
         self.shares.next(newest, !heavy_allowed)
     }
 
-    /// Leases agents to a framework that is about to have a turn. What it looks at it has seen.
+    /// Leases agents to a framework that is about to have a turn, and is ranked when that has begun.
+    /// What it looks at it has seen.
     pub(crate) fn lease(&mut self, id: FrameworkId) -> Vec<Lease> {
         let Some(framework) = self.state.frameworks.get(&id) else {
             return Vec::new();
@@ -270,9 +283,8 @@ impl Cluster {
         let mut room = self.room(id);
         let demands = self.hold_back(id, demands, &room);
         if demands.iter().all(|demand| demand.count == 0) {
-            return self.lent_to(id, leases);
+            return self.lent_to(id, leases, &Resources::NONE);
         }
-        let first = leases.len();
         let mut pieces_left = self.fair_pieces(id, &demands);
         let candidates = self.look_for_agents(
             id,
@@ -280,7 +292,8 @@ impl Cluster {
             max.min(usize::try_from(pieces_left).unwrap_or(usize::MAX)),
         );
         leases.reserve(candidates.len());
-        for (agent, free) in candidates {
+        let mut leased = Resources::NONE;
+        for (agent, mut free) in candidates {
             if pieces_left == 0 {
                 self.look_again(id, agent);
                 continue;
@@ -294,7 +307,10 @@ impl Cluster {
             let ports = self.lease_ports(agent, &demands, amount.ports);
             amount.ports = ports.len();
             let offer = OfferId(self.take_numbers(1));
-            self.hold(agent, &amount, &ports);
+            self.note_held(agent, &amount, &ports);
+            leased.add(&amount);
+            free.take(&amount);
+            self.show_agent_with(agent, Some(free));
             leases.push(Lease {
                 offer,
                 agent,
@@ -304,19 +320,22 @@ impl Cluster {
                 volumes: Vec::new(),
             });
         }
-        self.charge_leases(id, &leases[first..]);
-        self.lent_to(id, leases)
+        self.lent_to(id, leases, &leased)
     }
 
     /// So much of an agent is leased from now on.
     pub(crate) fn hold(&mut self, agent: AgentId, amount: &Resources, ports: &PortSet) {
+        self.note_held(agent, amount, ports);
+        self.show_agent(agent);
+    }
+
+    fn note_held(&mut self, agent: AgentId, amount: &Resources, ports: &PortSet) {
         if let Some(link) = self.links.get_mut(&agent) {
             link.leased.add(amount);
             for port in ports.iter() {
                 link.ports_leased.insert(port);
             }
         }
-        self.show_agent(agent);
     }
 
     /// What a framework was leased counts as used.
@@ -331,12 +350,11 @@ impl Cluster {
         self.shares.charge(id, &leased);
     }
 
-    /// A framework is about to be offered this.
-    fn lent_to(&mut self, id: FrameworkId, leases: Vec<Lease>) -> Vec<Lease> {
+    /// A framework is about to be offered this, of which so much is not charged yet.
+    fn lent_to(&mut self, id: FrameworkId, leases: Vec<Lease>, leased: &Resources) -> Vec<Lease> {
         if !leases.is_empty() {
-            self.shares.serve(id);
+            self.shares.serve(id, leased);
         }
-        self.rank(id);
         leases
     }
 
@@ -478,10 +496,10 @@ impl Cluster {
     }
 
     fn look(&self, id: AgentId, demands: &[Demand], conditions: &[Conditions]) -> Look {
-        let Some(free) = self.free(id) else {
+        let (Some(agent), Some(link)) = (self.state.agents.get(&id), self.links.get(&id)) else {
             return Look::Unfit;
         };
-        let (Some(agent), Some(link)) = (self.state.agents.get(&id), self.links.get(&id)) else {
+        let Some(free) = free_of(agent, link) else {
             return Look::Unfit;
         };
         let facts = &agent.record.info.facts;
@@ -604,7 +622,8 @@ impl Cluster {
     }
 
     /// What a clean turn has refused is not shown again: an offer of which so much is left that a
-    /// demand still fits. Whoever has launched all that was wanted has refused nothing.
+    /// demand still fits. Whoever has launched all that was wanted has refused nothing. The end of a
+    /// turn ranks its framework after this.
     pub(crate) fn mark_seen(&mut self, id: FrameworkId, leases: &[Lease], effects: &Effects) {
         let wanted = self.demands_left(id, effects);
         let launches_max = self
@@ -651,7 +670,6 @@ impl Cluster {
                 host.look_again(lease);
             }
         }
-        self.rank(id);
     }
 
     /// What one task of each demand needs that a turn has not launched in full, with the demand's place.

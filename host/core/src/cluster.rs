@@ -8,6 +8,7 @@ use crate::claims::Claim;
 use crate::event::{Event, Install, Request, Reserve};
 use crate::fairness::Excluded;
 use crate::framework::Host;
+use crate::held::Held;
 use crate::limits::ClusterLimits;
 use crate::record::{Batch, ClusterRecord, FORMAT, FrameworkRecord, Header, Record};
 use crate::shares::Shares;
@@ -29,6 +30,8 @@ const NUMBERS_BLOCK: u64 = 1 << 24;
 /// The clock may run ahead by at most so much in one step, in milliseconds: a machine whose clock was
 /// wrong for a moment must not make every agent silent.
 const CLOCK_JUMP_MS_MAX: u64 = 3_600_000;
+/// Room for so many actions is kept from step to step; more, of a rare large step, is given back.
+const ACTIONS_KEPT: usize = 1_024;
 
 /// News begin here: a framework that has looked at nothing stands before it.
 pub(crate) const FIRST_NEWS: u64 = 1;
@@ -51,8 +54,12 @@ pub struct Cluster {
     pub(crate) links: BTreeMap<AgentId, Link>,
     pub(crate) hosts: BTreeMap<FrameworkId, Host>,
     pub(crate) turns: BTreeMap<TurnId, Running>,
+    /// Of them, those of frameworks that counted as heavy when they began.
+    pub(crate) turns_heavy: usize,
     /// Installs that wait for their first turn.
     pub(crate) installs: VecDeque<(RequestId, Box<FrameworkRecord>)>,
+    /// The names of installs that wait for their first turn or for its end.
+    pub(crate) in_trial: BTreeSet<Arc<str>>,
     pub(crate) deadlines: BTreeSet<(Instant, Deadline)>,
     pub(crate) queue: Queue,
     pub(crate) shares: Shares,
@@ -65,7 +72,7 @@ pub struct Cluster {
     /// Free and not leased, on all agents together.
     pub(crate) free_total: [u64; 5],
     /// Which of a framework's demands quota holds back.
-    pub(crate) held: BTreeMap<FrameworkId, BTreeSet<String>>,
+    pub(crate) held: Held,
     /// Reservations that running turns were offered, and the frameworks that wait for each.
     pub(crate) lent: BTreeMap<ReservationId, BTreeSet<FrameworkId>>,
     /// What is held before there is a turn for it.
@@ -180,7 +187,7 @@ impl Cluster {
             offerable: BTreeMap::new(),
             hidden: BTreeMap::new(),
             free_total: [0; 5],
-            held: BTreeMap::new(),
+            held: Held::default(),
             lent: BTreeMap::new(),
             reserving: BTreeSet::new(),
             claims: Vec::new(),
@@ -199,7 +206,9 @@ impl Cluster {
             links: BTreeMap::new(),
             hosts: BTreeMap::new(),
             turns: BTreeMap::new(),
+            turns_heavy: 0,
             installs: VecDeque::new(),
+            in_trial: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             queue: Queue::default(),
             leavers: BTreeSet::new(),
@@ -448,6 +457,8 @@ impl Cluster {
         }
         out.append(&mut self.immediate);
         out.append(&mut self.visible);
+        self.immediate.shrink_to(ACTIONS_KEPT);
+        self.visible.shrink_to(ACTIONS_KEPT);
     }
 
     /// `count` numbers that were never used, the first of them.

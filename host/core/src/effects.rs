@@ -30,6 +30,10 @@ impl Cluster {
         };
         let leases = core::mem::take(&mut running.leases);
         let framework = running.framework;
+        self.turns_heavy -= usize::from(running.heavy);
+        if running.is_install() {
+            self.in_trial.remove(&running.name);
+        }
         if let Some(host) = self.hosts.get_mut(&framework) {
             host.turn = None;
             host.use_cpu(self.now, cpu_us);
@@ -111,11 +115,10 @@ impl Cluster {
             for agent in told_now(&running.units) {
                 let id = agent.id;
                 host.changed.remove(&id);
-                host.told.insert(id, Arc::clone(&agent));
                 // It may have changed, or gone, while the turn ran.
                 match self.state.agents.get(&id).map(|known| &known.record) {
                     Some(known) if known.is_gone() => drop(host.gone.insert(id)),
-                    Some(known) if Arc::ptr_eq(&known.info, &agent) => {}
+                    Some(known) if Arc::ptr_eq(&known.info, agent) => {}
                     Some(_) => drop(host.changed.insert(id)),
                     None => drop(host.gone.insert(id)),
                 }

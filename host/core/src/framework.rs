@@ -164,6 +164,7 @@ impl Cluster {
             web_closed: false,
             removing: false,
         };
+        self.in_trial.insert(Arc::clone(&record.name));
         self.installs.push_back((id, Box::new(record)));
     }
 
@@ -172,15 +173,8 @@ impl Cluster {
         crate::quota::check_role(&install.role)
             .map_err(|e| (RefusedKind::Invalid, format!("role: {e}")))?;
         self.check_options(&install.options)?;
-        let in_trial = self.installs.iter().map(|(_, record)| &*record.name);
-        let mut in_trial = in_trial.chain(
-            self.turns
-                .values()
-                .filter(|t| t.is_install())
-                .map(|t| &*t.name),
-        );
         if self.state.names.contains_key(install.name.as_str())
-            || in_trial.any(|name| name == install.name)
+            || self.in_trial.contains(install.name.as_str())
         {
             let message = format!(
                 "a framework named {:?} is installed already; choose another name, or use `mezzo framework upgrade`",
@@ -448,9 +442,9 @@ impl Cluster {
             self.record(Record::Timer(framework, timer, None));
         }
         self.record(Record::Demands(framework, Arc::default()));
+        self.hold_nothing(framework);
         self.record(Record::FrameworkRemoved(framework));
         self.dequeue(framework);
-        self.held.remove(&framework);
         self.reserving.remove(&framework);
         self.hosts.remove(&framework);
     }

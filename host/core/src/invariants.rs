@@ -321,6 +321,16 @@ impl Cluster {
             "turns-max",
             || format!("{} turns", self.turns.len()),
         )?;
+        let heavy = self.turns.values().filter(|turn| turn.heavy).count();
+        holds(heavy == self.turns_heavy, "turns-heavy", || {
+            format!("{heavy}, kept {}", self.turns_heavy)
+        })?;
+        let running = self.turns.values().filter(|turn| turn.is_install());
+        let waiting = self.installs.iter().map(|(_, record)| &record.name);
+        let trials: BTreeSet<_> = running.map(|turn| &turn.name).chain(waiting).collect();
+        holds(trials.into_iter().eq(&self.in_trial), "in-trial", || {
+            format!("kept {:?}", self.in_trial)
+        })?;
         let mut busy: BTreeSet<FrameworkId> = BTreeSet::new();
         for (id, turn) in &self.turns {
             holds(busy.insert(turn.framework), "one-turn", || {

@@ -36,6 +36,7 @@ mod faults;
 pub mod fit;
 mod framework;
 mod gangs;
+mod held;
 mod invariants;
 mod leaving;
 pub mod ledger;

@@ -118,6 +118,10 @@ impl<K: Ord + Clone, V: Clone> Map<K, V> {
         match chunk.binary_search_by(|(k, _)| k.cmp(&key)) {
             Ok(at) => Some(core::mem::replace(&mut chunk[at].1, value)),
             Err(at) => {
+                if chunk.len() == chunk.capacity() && chunk.len() >= CHUNK / 2 {
+                    // Not twice as much, as a vector by itself: it will not hold more than this.
+                    chunk.reserve_exact(CHUNK + 1 - chunk.len());
+                }
                 chunk.insert(at, (key, value));
                 self.len += 1;
                 if chunk.len() > CHUNK {

@@ -46,6 +46,13 @@ struct Node<Id, Place> {
     right: u32,
 }
 
+impl Seen {
+    /// Whether such a member is never chosen.
+    pub fn is_never(&self) -> bool {
+        self.any == NEVER && self.light == NEVER
+    }
+}
+
 impl<Id: Copy + Ord, Place: Copy + Ord> Default for Order<Id, Place> {
     fn default() -> Self {
         Order {
@@ -80,13 +87,20 @@ impl<Id: Copy + Ord, Place: Copy + Ord> Order<Id, Place> {
         )
     }
 
-    /// Adds a member, or moves it.
-    pub fn set(&mut self, id: Id, place: Place, own: Seen) {
-        if let Some(at) = self.of.get(&id).copied()
+    /// Adds a member, or moves it. Returns whether it is new. One that is never chosen stays where it is
+    /// until it may be: where it stands does not matter meanwhile.
+    pub fn set(&mut self, id: Id, place: Place, own: Seen) -> bool {
+        let known = self.of.get(&id).copied();
+        if let Some(at) = known
             && let Some(node) = self.node(at)
         {
-            if node.place == place && node.own == own {
-                return;
+            let stays = if own.is_never() { node.place } else { place };
+            if node.place == stays {
+                if node.own != own {
+                    self.nodes[at as usize].own = own;
+                    self.sum_up_to(self.root, (stays, id));
+                }
+                return false;
             }
             self.remove(id);
         }
@@ -114,16 +128,18 @@ impl<Id: Copy + Ord, Place: Copy + Ord> Order<Id, Place> {
         let (left, right) = self.split(self.root, (place, id));
         let left = self.merge(left, at);
         self.root = self.merge(left, right);
+        known.is_none()
     }
 
-    /// Takes a member out, if it is one.
-    pub fn remove(&mut self, id: Id) {
+    /// Takes a member out, if it is one. Returns whether it was.
+    pub fn remove(&mut self, id: Id) -> bool {
         let Some(at) = self.of.remove(&id) else {
-            return;
+            return false;
         };
         let place = self.nodes[at as usize].place;
         self.root = self.without(self.root, (place, id));
         self.unused.push(at);
+        true
     }
 
     /// The first in order that has seen less than `news`.
@@ -215,6 +231,18 @@ impl<Id: Copy + Ord, Place: Copy + Ord> Order<Id, Place> {
         }
         self.sum_up(at);
         at
+    }
+
+    /// A member has seen more, or less: sums up all above it, from itself to the top.
+    fn sum_up_to(&mut self, at: u32, key: (Place, Id)) {
+        let Some(node) = self.node(at) else { return };
+        let own = (node.place, node.id);
+        if key < own {
+            self.sum_up_to(node.left, key);
+        } else if key > own {
+            self.sum_up_to(node.right, key);
+        }
+        self.sum_up(at);
     }
 
     fn sum_up(&mut self, at: u32) {

@@ -9,7 +9,6 @@ use crate::action::{Answer, RefusedKind};
 use crate::cluster::{Cluster, WEIGHT_MAX};
 use crate::explain::words::{amount, of};
 use crate::record::{Quota, Record, RoleRecord};
-use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -180,17 +179,12 @@ impl Cluster {
                 ));
             }
         }
-        let others = self.state.roles.iter().filter(|(name, _)| &***name != role);
-        let mut promised = quota.guarantee.clone();
-        others
-            .filter_map(|(_, other)| other.quota.as_ref())
-            .for_each(|quota| promised.add(&quota.guarantee));
-        for ((kind, promised), total) in KINDS
-            .iter()
-            .zip(promised.plain())
-            .zip(self.state.total.plain())
-        {
-            if promised > total {
+        let own = self.state.roles.get(role).and_then(|r| r.quota.as_ref());
+        let own = own.map_or([0; 5], |quota| quota.guarantee.plain());
+        let promised = self.shares.guaranteed().iter().zip(own).zip(guarantee);
+        let promised = promised.map(|((all, own), new)| *all - u128::from(own) + u128::from(new));
+        for ((kind, promised), total) in KINDS.iter().zip(promised).zip(self.state.total.plain()) {
+            if promised > u128::from(total) {
                 return conflict(format!(
                     "{kind}: all guarantees together would be {promised}, and the cluster has {total} (`force` sets it all the same)"
                 ));
@@ -326,28 +320,5 @@ impl Cluster {
             demand.count = 0;
         }
         Arc::new(allowed)
-    }
-
-    /// Quota holds a demand back.
-    pub(crate) fn hold_demand(&mut self, id: FrameworkId, demand: &Demand) {
-        self.held.entry(id).or_default().insert(demand.name.clone());
-    }
-
-    /// Frameworks of which quota held back a demand look anew, if there is room for it now.
-    pub(crate) fn release_held(&mut self) {
-        let has_room = |(id, held): (&FrameworkId, &BTreeSet<String>)| {
-            let room = self.room(*id);
-            let framework = self.state.frameworks.get(id)?;
-            let mut demands = framework.demands.iter();
-            demands
-                .any(|demand| {
-                    held.contains(&demand.name) && room.pieces(&demand.each) >= needed(demand)
-                })
-                .then_some(*id)
-        };
-        let anew: Vec<FrameworkId> = self.held.iter().filter_map(has_room).collect();
-        for id in anew {
-            self.demands_changed(id, true);
-        }
     }
 }

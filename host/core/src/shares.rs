@@ -7,9 +7,10 @@
 //! (`order.rs`).
 
 use crate::fairness::{Excluded, Share, WHOLE, dominant};
-use crate::order::{Order, Seen};
+use crate::order::{NEVER, Order, Seen};
 use crate::record::Quota;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use mezzo_types::{FrameworkId, Resources};
@@ -72,6 +73,10 @@ pub struct Shares {
     served: u64,
     /// What roles lack of their guarantees, all together.
     lacking: [u64; 5],
+    /// All guarantees together.
+    guaranteed: [u128; 5],
+    /// Top-level roles that were charged less, or were given another quota, since that was last asked.
+    loosened: BTreeSet<usize>,
 }
 
 impl Default for Shares {
@@ -85,6 +90,8 @@ impl Default for Shares {
             excluded: Excluded::default(),
             served: 0,
             lacking: [0; 5],
+            guaranteed: [0; 5],
+            loosened: BTreeSet::new(),
         }
     }
 }
@@ -138,7 +145,12 @@ impl Shares {
     pub fn set_role(&mut self, name: &str, weight: u32, quota: Option<&Quota>) {
         let role = self.role(name);
         self.count_lacking(role, false);
-        self.roles[role].guarantee = quota.map_or([0; 5], |quota| quota.guarantee.plain());
+        let guarantee = quota.map_or([0; 5], |quota| quota.guarantee.plain());
+        let before = core::mem::replace(&mut self.roles[role].guarantee, guarantee);
+        for ((all, before), now) in self.guaranteed.iter_mut().zip(before).zip(guarantee) {
+            *all = *all - u128::from(before) + u128::from(now);
+        }
+        self.loosened.insert(role);
         self.count_lacking(role, true);
         let parent = self.roles[role].parent;
         let old = core::mem::replace(&mut self.roles[role].weight, weight.max(1));
@@ -173,6 +185,7 @@ impl Shares {
 
     /// Charges a framework less.
     pub fn discharge(&mut self, framework: FrameworkId, less: &Resources) {
+        self.loosened.extend(self.top_of(framework));
         self.change(framework, |charged| {
             let _ = charged.take(less);
         });
@@ -190,6 +203,7 @@ impl Shares {
         self.change_roles(role, below, |charged| {
             let _ = charged.take(less);
         });
+        self.loosened.insert(self.top(role));
     }
 
     fn change(&mut self, framework: FrameworkId, change: impl Fn(&mut Resources)) {
@@ -236,6 +250,28 @@ impl Shares {
         &self.lacking
     }
 
+    /// All guarantees together, in the same order.
+    pub fn guaranteed(&self) -> &[u128; 5] {
+        &self.guaranteed
+    }
+
+    /// The number of the top-level role that a framework belongs to.
+    pub fn top_of(&self, framework: FrameworkId) -> Option<usize> {
+        Some(self.top(self.leaves.get(&framework)?.role))
+    }
+
+    fn top(&self, mut role: usize) -> usize {
+        while self.roles[role].parent != 0 {
+            role = self.roles[role].parent;
+        }
+        role
+    }
+
+    /// The top-level roles that were charged less, or were given another quota, since the last call.
+    pub fn take_loosened(&mut self) -> BTreeSet<usize> {
+        core::mem::take(&mut self.loosened)
+    }
+
     /// What a role is charged, offers included.
     pub fn of_role(&self, name: &str) -> Option<&Resources> {
         let role = self.names.get(name)?;
@@ -280,21 +316,27 @@ impl Shares {
         }
     }
 
-    /// A framework has been offered something.
-    pub fn serve(&mut self, framework: FrameworkId) {
+    /// A framework has been offered so much, and has a turn: it is charged, comes after its equals, and
+    /// is not next before [`Shares::set_seen`] says so.
+    pub fn serve(&mut self, framework: FrameworkId, more: &Resources) {
         self.served += 1;
         let served = self.served;
         let Some(leaf) = self.leaves.get_mut(&framework) else {
             return;
         };
         leaf.served = served;
+        if leaf.seen.is_some() {
+            leaf.seen = Some(Seen {
+                any: NEVER,
+                light: NEVER,
+            });
+        }
         let mut role = leaf.role;
-        self.place_leaf(framework);
         while role != 0 {
             self.roles[role].served = served;
-            self.place(role);
             role = self.roles[role].parent;
         }
+        self.charge(framework, more);
     }
 
     /// The framework that is next of those that have seen less than `news`.
@@ -404,14 +446,13 @@ impl Shares {
     fn put(&mut self, role: usize, child: Child, weight: u32, place: Place, seen: Option<Seen>) {
         let it = &mut self.roles[role];
         let before = (it.order.least(), it.order.len());
-        let was = it.order.contains(&child);
         match seen {
             Some(seen) => {
-                it.order.set(child, place, seen);
-                it.weights += u64::from(weight) * u64::from(!was);
+                let new = it.order.set(child, place, seen);
+                it.weights += u64::from(weight) * u64::from(new);
             }
             None => {
-                it.order.remove(child);
+                let was = it.order.remove(child);
                 it.weights -= u64::from(weight) * u64::from(was);
             }
         }
@@ -428,14 +469,14 @@ fn level(share: Share, weight: u32) -> u64 {
 }
 
 fn drifted(old: &Resources, new: &Resources) -> bool {
-    if old.custom.len() != new.custom.len() {
+    let far = |was: u64, is: u64| was.abs_diff(is) > was.max(is) / DRIFT;
+    let mut plain = old.plain().into_iter().zip(new.plain());
+    if plain.any(|(was, is)| far(was, is)) || old.custom.len() != new.custom.len() {
         return true;
     }
-    let mut kinds = new.amounts().chain(old.amounts());
-    kinds.any(|(kind, _)| {
-        let (was, is) = (old.amount(&kind), new.amount(&kind));
-        was.abs_diff(is) > was.max(is) / DRIFT
-    })
+    let was = |name: &String| old.custom.get(name).copied().unwrap_or(0);
+    let mut custom = new.custom.iter();
+    custom.any(|(name, is)| far(was(name), *is))
 }
 
 #[cfg(test)]
@@ -493,7 +534,8 @@ mod tests {
         for _ in 0..4 {
             let id = shares.next(NEWS, false).expect("somebody");
             served.push(id.0);
-            shares.serve(id);
+            shares.serve(id, &Resources::NONE);
+            shares.set_seen(id, seen(0));
         }
         assert_eq!(served, [1, 3, 2, 3]);
         shares.set_seen(FrameworkId(3), seen(NEWS));

@@ -73,6 +73,8 @@ pub struct State {
 pub struct AgentState {
     /// As it last joined.
     pub record: Arc<AgentRecord>,
+    /// Its address, shared by its tasks.
+    pub address: Arc<str>,
     /// By tasks that have not ended, and by reservations.
     pub used: Resources,
     /// By tasks that have not ended.
@@ -236,12 +238,16 @@ impl State {
             Some(known) => {
                 self.total.take(&of_the_total(&known.record));
                 known.record = Arc::clone(agent);
+                if *known.address != facts.address {
+                    known.address = Arc::from(facts.address.as_str());
+                }
             }
             None => {
                 self.identities
                     .insert(Arc::from(facts.identity.as_str()), agent.info.id);
                 let state = AgentState {
                     record: Arc::clone(agent),
+                    address: Arc::from(facts.address.as_str()),
                     used: Resources::NONE,
                     ports_used: PortSet::default(),
                     runs: BTreeSet::new(),
@@ -339,7 +345,7 @@ impl State {
         framework.tasks_bytes += record.spec.bytes();
         let task = Task {
             record: Arc::clone(record),
-            address: Arc::from(agent.record.info.facts.address.as_str()),
+            address: Arc::clone(&agent.address),
             status: Status::new(TaskState::Pending, record.launched),
             sequence: 0,
             handled: true,

@@ -147,8 +147,7 @@ impl Cluster {
                 self.begin_install(request, record);
                 continue;
             }
-            let heavy = self.turns.values().filter(|turn| turn.heavy).count();
-            let heavy_allowed = heavy < self.limits.turns_heavy_max;
+            let heavy_allowed = self.turns_heavy < self.limits.turns_heavy_max;
             let ready = self.queue.ready.first().map(|(cpu, id)| (*cpu, *id));
             let ready = ready
                 .filter(|(cpu, _)| heavy_allowed || *cpu <= CPU_HEAVY_US)
@@ -217,7 +216,7 @@ impl Cluster {
         let record = Arc::clone(&framework.record);
         let instance = InstanceId(self.take_numbers(1));
         let calls = vec![Call::Start(setup(&record, None))];
-        let view = self.view(id, &[]);
+        let view = self.view(id);
         let turn = self.turn(&record, instance, calls, view);
         self.begin(turn, Kind::Start, Vec::new(), Vec::new());
     }
@@ -235,7 +234,7 @@ impl Cluster {
             Call::Start(setup(&record, Some(old))),
             Call::Handle(events(&units)),
         ];
-        let view = self.view(id, &[]);
+        let view = self.view(id);
         let turn = self.turn(&record, instance, calls, view);
         self.begin(turn, Kind::Upgrade(request, record), units, Vec::new());
     }
@@ -252,7 +251,7 @@ impl Cluster {
             return;
         };
         let request_id = request.id;
-        let view = self.view(id, &[]);
+        let view = self.view(id);
         let turn = self.turn(&record, instance, vec![Call::Web(request)], view);
         self.begin(turn, Kind::Web(request_id), Vec::new(), Vec::new());
     }
@@ -287,8 +286,8 @@ impl Cluster {
             return self.touch(id);
         }
         tell_agents(&mut units, new);
-        let told: Vec<Arc<AgentInfo>> = told_now(&units);
-        let view = self.view(id, &told);
+        self.note_told(id, &units);
+        let view = self.view(id);
         let mut turn = self.turn(&record, instance, vec![Call::Handle(events(&units))], view);
         turn.offers = leases.iter().map(crate::allocate::Lease::offer).collect();
         self.begin(turn, Kind::Events, units, leases);
@@ -358,15 +357,21 @@ impl Cluster {
             .collect()
     }
 
-    fn view(&self, id: FrameworkId, told_now: &[Arc<AgentInfo>]) -> View {
+    /// What the instance is told of agents when the turn begins; with the turn it would fall, too.
+    fn note_told(&mut self, id: FrameworkId, units: &[Unit]) {
+        let Some(host) = self.hosts.get_mut(&id) else {
+            return;
+        };
+        for agent in told_now(units) {
+            host.told.insert(agent.id, Arc::clone(agent));
+        }
+    }
+
+    fn view(&self, id: FrameworkId) -> View {
         let (Some(framework), Some(host)) = (self.state.frameworks.get(&id), self.hosts.get(&id))
         else {
             return View::default();
         };
-        let mut agents: Map<AgentId, Arc<AgentInfo>> = host.told.clone();
-        for agent in told_now {
-            agents.insert(agent.id, Arc::clone(agent));
-        }
         View {
             tasks: framework.tasks.clone(),
             tasks_bytes: framework.tasks_bytes,
@@ -374,7 +379,7 @@ impl Cluster {
             state_bytes: framework.state_bytes,
             demands: Arc::clone(&framework.demands),
             timers: Arc::clone(&framework.timers),
-            agents,
+            agents: host.told.clone(),
             streams: Arc::clone(&host.streams),
             reservations: self.reservations_of(&framework.record.role),
         }
@@ -429,6 +434,7 @@ impl Cluster {
         if let Some(host) = self.hosts.get_mut(&turn.framework) {
             host.turn = Some(turn.id);
         }
+        self.turns_heavy += usize::from(heavy);
         let (framework, name, instance) = (turn.framework, Arc::clone(&turn.name), turn.instance);
         self.turns.insert(
             turn.id,
@@ -516,7 +522,7 @@ fn tell_agents(units: &mut Vec<Unit>, new: Vec<Arc<AgentInfo>>) {
 }
 
 /// The agents that these units tell of.
-pub(crate) fn told_now(units: &[Unit]) -> Vec<Arc<AgentInfo>> {
+pub(crate) fn told_now(units: &[Unit]) -> impl Iterator<Item = &Arc<AgentInfo>> {
     let agents = units.iter().filter_map(|unit| {
         if let Unit::Agents(agents) = unit {
             Some(agents)
@@ -524,7 +530,7 @@ pub(crate) fn told_now(units: &[Unit]) -> Vec<Arc<AgentInfo>> {
             None
         }
     });
-    agents.flatten().cloned().collect()
+    agents.flatten()
 }
 
 /// The same for the same turn of the same cluster, and hard to guess from outside it (FNV-1a over

@@ -2,10 +2,31 @@
 //! `hierarchical_allocator_benchmarks.cpp`, in shape), on our core: agents of 24 cpus of which 16 are
 //! in use, and frameworks that want as much as there is and decline what they are offered.
 //!
+//! | to find | open |
+//! |---|---|
+//! | everything is added, a full round, everyone declines everything | `grid/round.rs` |
+//! | everyone has seen everything; then one task ends | `grid/settled.rs` |
+//! | every role has a guarantee and a limit | `grid/quota.rs` |
+//! | a state is read from its records | `grid/restore.rs` |
+//! | why demands wait | `grid/explain.rs` |
+//! | tasks whose memory is counted | `grid/memory.rs` |
+//!
 //! Frameworks are native and answer at once; there is neither sandbox nor registry, as Mesos'
 //! benchmark has none. What is different: a framework of ours says what it wants, so that it is
 //! offered nothing else; all frameworks hold their first offers at the same time, as in Mesos, but
 //! an offer ends with its turn.
+
+mod explain;
+mod memory;
+mod quota;
+mod restore;
+mod round;
+mod settled;
+
+pub use explain::Explained;
+pub use quota::WithQuota;
+pub use round::{Declined, Round};
+pub use settled::Settled;
 
 use mezzo_core::event::Install;
 use mezzo_core::ledger::{Ledger, Placement};
@@ -15,7 +36,7 @@ use mezzo_core::{
 };
 use mezzo_types::{
     AgentFacts, AgentId, BatchId, Demand, Digest, Instant, PortSet, RequestId, Resources, Run,
-    Runtime, SessionId, Status, TaskId, TaskSpec, TaskState, Workload,
+    Runtime, SessionId, Status, TaskId, TaskSpec, TaskState, TurnId, Workload,
 };
 use std::sync::Arc;
 use std::time::{Duration, Instant as Clock};
@@ -58,42 +79,23 @@ pub struct Grid {
     filled: Vec<Run>,
     /// All offers that were made.
     offers: u64,
+    /// All turns that had some.
+    turns_begun: u64,
     /// Kept for a restore, if that is asked for.
     records: Option<Vec<Record>>,
 }
 
-/// How long the parts of a round took.
-#[derive(Clone, Copy, Debug)]
-pub struct Round {
-    /// Adding all agents and all frameworks.
-    pub add_all: Duration,
-    /// From the first framework that wants something until all that is free was offered out once, and
-    /// declined.
-    pub full_round: Duration,
-    /// From the first framework that wants something until every framework was offered every agent and
-    /// has declined it; none if that was not asked for.
-    pub everyone_declines: Option<Duration>,
-    /// Offers until then; a pair of a framework and an agent each.
-    pub offers: u64,
-}
-
-/// What a cluster costs in which every framework has seen every agent, and wants more than any has.
-#[derive(Clone, Copy, Debug)]
-pub struct Settled {
-    /// From the first framework that wants something until every framework has looked at every agent.
-    pub everyone_looks: Duration,
-    /// A step in which nothing has changed, median.
-    pub unchanged: Duration,
-    /// From a task's end to the offer of what it has freed, median.
-    pub freed_agent: Duration,
-}
-
 impl Grid {
-    /// An empty cluster that leads.
-    pub fn new(size: Size, keep_records: bool) -> Grid {
+    /// An empty cluster that leads, with turns without end.
+    fn new(size: Size) -> Grid {
+        Grid::with_turns(size, usize::MAX, usize::MAX)
+    }
+
+    /// An empty cluster that leads, with so many turns at a time, of which so many may be heavy.
+    fn with_turns(size: Size, turns_max: usize, turns_heavy_max: usize) -> Grid {
         let limits = ClusterLimits {
-            turns_max: usize::MAX,
-            turns_heavy_max: usize::MAX,
+            turns_max,
+            turns_heavy_max,
             ..ClusterLimits::default()
         };
         let cluster = Cluster::restore(std::iter::empty(), limits).expect("nothing is sound");
@@ -106,7 +108,8 @@ impl Grid {
             turns: Vec::new(),
             filled: Vec::new(),
             offers: 0,
-            records: keep_records.then(Vec::new),
+            turns_begun: 0,
+            records: None,
         };
         grid.step(Event::Led {
             name: "bench".into(),
@@ -121,6 +124,7 @@ impl Grid {
             match action {
                 Action::Turn(turn) => {
                     self.offers += turn.offers.len() as u64;
+                    self.turns_begun += u64::from(!turn.offers.is_empty());
                     self.turns.push(*turn);
                 }
                 Action::Commit(batch) => {
@@ -134,7 +138,14 @@ impl Grid {
         }
     }
 
-    fn end(&mut self, turn: mezzo_types::TurnId, effects: Effects) {
+    /// Ends a turn. What it saw is dropped before, as a worker does.
+    fn end(&mut self, turn: Turn, effects: Effects) {
+        let id = turn.id;
+        drop(turn);
+        self.end_named(id, effects);
+    }
+
+    fn end_named(&mut self, turn: TurnId, effects: Effects) {
         self.step(Event::TurnEnded {
             turn,
             result: Ok(effects),
@@ -147,11 +158,15 @@ impl Grid {
         let id = turn.id;
         let mut ledger = Ledger::new(turn);
         answer(&mut ledger);
-        self.end(id, ledger.finish());
+        self.end_named(id, ledger.finish());
+    }
+
+    fn ask(&mut self, request: Request) {
+        self.requests += 1;
+        self.step(Event::Asked(RequestId(self.requests), request));
     }
 
     fn install(&mut self, name: &str, role: &str) {
-        self.requests += 1;
         let install = Install {
             name: name.into(),
             role: role.into(),
@@ -167,14 +182,13 @@ impl Grid {
             },
             principal: Arc::from("bench"),
         };
-        let request = RequestId(self.requests);
-        self.step(Event::Asked(request, Request::Install(install)));
+        self.ask(Request::Install(install));
     }
 
-    fn connect(&mut self, n: u64) {
+    fn connect(&mut self, n: u64, facts: AgentFacts) {
         self.step(Event::AgentConnected {
             session: SessionId(n),
-            facts: facts(n),
+            facts,
             runs: Vec::new(),
         });
     }
@@ -183,11 +197,7 @@ impl Grid {
     fn fill(&mut self, per_agent: u64) {
         self.install(FILLER, FILLER);
         let start = self.turns.pop().expect("its start");
-        let each = Resources {
-            cpu_milli: CPU_MILLI_USED / per_agent,
-            memory_bytes: MEMORY_BYTES_USED / per_agent,
-            ..Resources::NONE
-        };
+        let each = in_use(per_agent);
         let all = self.size.agents * per_agent;
         self.answer(start, |ledger| {
             let count = u32::try_from(all).expect("not so many");
@@ -238,80 +248,33 @@ impl Grid {
     /// Ends every turn that is open, and those that come of it, without doing anything.
     fn decline_all(&mut self) {
         while let Some(turn) = self.turns.pop() {
-            self.end(turn.id, Effects::default());
-        }
-    }
-
-    /// Frameworks that want what is free, and decline it. `declines`: whether to go on until
-    /// every framework has declined every agent.
-    pub fn round(size: Size, declines: bool) -> Round {
-        let (mut grid, starts, add_all) = Grid::filled(size);
-        let free = Resources {
-            cpu_milli: CPU_MILLI - CPU_MILLI_USED,
-            memory_bytes: MEMORY_BYTES - MEMORY_BYTES_USED,
-            ..Resources::NONE
-        };
-        let begun = Clock::now();
-        grid.want(starts, &free);
-        // The offers that frameworks hold do not always reach all agents at once.
-        while grid.offers < size.agents
-            && let Some(turn) = grid.turns.pop()
-        {
-            grid.end(turn.id, Effects::default());
-        }
-        for turn in std::mem::take(&mut grid.turns) {
-            grid.end(turn.id, Effects::default());
-        }
-        let full_round = begun.elapsed();
-        let everyone_declines = declines.then(|| {
-            grid.decline_all();
-            begun.elapsed()
-        });
-        Round {
-            add_all,
-            full_round,
-            everyone_declines,
-            offers: grid.offers,
-        }
-    }
-
-    /// Frameworks that want whole agents, of which none is free until a task ends.
-    pub fn settled(size: Size) -> Settled {
-        let (mut grid, starts, _) = Grid::filled(size);
-        let whole = Resources {
-            cpu_milli: CPU_MILLI,
-            memory_bytes: MEMORY_BYTES,
-            ..Resources::NONE
-        };
-        let begun = Clock::now();
-        grid.want(starts, &whole);
-        let everyone_looks = begun.elapsed();
-        assert!(grid.turns.is_empty(), "nothing fits");
-        Settled {
-            everyone_looks,
-            unchanged: median((0..1_000).map(|_| grid.tick()).collect()),
-            freed_agent: median((0..20).map(|n| grid.free_one(n)).collect()),
+            self.end(turn, Effects::default());
         }
     }
 
     /// All agents, filled, and all frameworks, whose first turns are given back; and how long adding
     /// them took.
     fn filled(size: Size) -> (Grid, Vec<Turn>, Duration) {
-        let mut grid = Grid::new(size, false);
+        let mut grid = Grid::new(size);
         let begun = Clock::now();
         for n in 1..=size.agents {
-            grid.connect(n);
+            grid.connect(n, facts(n));
         }
         let mut add_all = begun.elapsed();
         grid.fill(1);
         let begun = Clock::now();
-        for n in 0..size.frameworks {
-            grid.install(&format!("f{n}"), &format!("r{}", n % size.roles));
-        }
+        grid.install_all();
         add_all += begun.elapsed();
         let starts = std::mem::take(&mut grid.turns);
-        grid.offers = 0;
+        (grid.offers, grid.turns_begun) = (0, 0);
         (grid, starts, add_all)
+    }
+
+    /// All frameworks, spread over the roles.
+    fn install_all(&mut self) {
+        for n in 0..self.size.frameworks {
+            self.install(&format!("f{n}"), &format!("r{}", n % self.size.roles));
+        }
     }
 
     /// Every framework says what it wants, as many as there are agents.
@@ -324,88 +287,20 @@ impl Grid {
             });
         }
     }
-
-    fn tick(&mut self) -> Duration {
-        self.now = self.now.after_ms(1);
-        let begun = Clock::now();
-        self.step(Event::Tick);
-        let took = begun.elapsed();
-        assert!(self.turns.is_empty(), "nothing has changed");
-        took
-    }
-
-    /// One of the filler's tasks ends; how long until its agent is offered to somebody.
-    fn free_one(&mut self, n: usize) -> Duration {
-        let run = self.filled[n * self.filled.len() / 32];
-        let agent = self
-            .cluster
-            .state()
-            .task(run)
-            .expect("it runs")
-            .record
-            .agent;
-        let offers = self.offers;
-        let begun = Clock::now();
-        self.report(agent, run, 2, TaskState::Finished);
-        let took = begun.elapsed();
-        assert!(self.offers > offers, "it is offered in the same step");
-        self.decline_all();
-        took
-    }
-
-    /// A state of that many agents with as many tasks each, read from its records and led.
-    pub fn restore(agents: u64, per_agent: u64) -> (Duration, u64) {
-        let size = Size {
-            agents,
-            frameworks: 0,
-            roles: 1,
-        };
-        let mut grid = Grid::new(size, true);
-        for n in 1..=agents {
-            grid.connect(n);
-        }
-        grid.fill(per_agent);
-        let records = grid.records.take().expect("they were kept");
-        let tasks = grid.filled.len() as u64;
-        drop(grid);
-        let records = newest(records);
-        let begun = Clock::now();
-        let mut cluster =
-            Cluster::restore(records.into_iter(), ClusterLimits::default()).expect("sound records");
-        let mut out = Vec::new();
-        cluster.step(
-            Instant(2_000_000),
-            Event::Led {
-                name: String::new(),
-                last_batch: BatchId(1),
-            },
-            &mut out,
-        );
-        (begun.elapsed(), tasks)
-    }
-}
-
-/// As a store keeps them: of statuses, demands and the cluster's record only the newest.
-fn newest(records: Vec<Record>) -> Vec<Record> {
-    let mut kept: std::collections::BTreeMap<(u8, u64, u64), Record> = Default::default();
-    for (i, record) in records.into_iter().enumerate() {
-        let key = match &record {
-            Record::Cluster(_) => (0, 0, 0),
-            Record::Agent(agent) => (1, agent.info.id.0, 0),
-            Record::Framework(framework) => (2, framework.id.0, 0),
-            Record::Demands(framework, _) => (3, framework.0, 0),
-            Record::Task(task) => (4, task.run.0, 0),
-            Record::Status(run, _) => (5, run.0, 0),
-            _ => (9, 0, i as u64),
-        };
-        kept.insert(key, record);
-    }
-    kept.into_values().collect()
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times[times.len() / 2]
+}
+
+/// What one of so many tasks on an agent uses.
+fn in_use(per_agent: u64) -> Resources {
+    Resources {
+        cpu_milli: CPU_MILLI_USED / per_agent,
+        memory_bytes: MEMORY_BYTES_USED / per_agent,
+        ..Resources::NONE
+    }
 }
 
 fn demand(each: &Resources, count: u32) -> Demand {

@@ -193,36 +193,45 @@ impl Resources {
         )
     }
 
+    fn plain_mut(&mut self) -> [&mut u64; 5] {
+        [
+            &mut self.cpu_milli,
+            &mut self.memory_bytes,
+            &mut self.disk_bytes,
+            &mut self.gpus,
+            &mut self.ports,
+        ]
+    }
+
     /// Adds `other`. Amounts stay at `u64::MAX` rather than wrap; agents' totals are far below it.
     pub fn add(&mut self, other: &Resources) {
-        let (mut sum, more) = (self.plain(), other.plain());
-        for (n, more) in sum.iter_mut().zip(more) {
+        for (n, more) in self.plain_mut().into_iter().zip(other.plain()) {
             *n = n.saturating_add(more);
         }
         for (name, more) in &other.custom {
             let n = self.custom.entry(name.clone()).or_insert(0);
             *n = n.saturating_add(*more);
         }
-        *self = Resources::from_plain(sum, core::mem::take(&mut self.custom));
     }
 
     /// Takes `other` away; what is not there stays 0. Returns whether all of it was there.
     pub fn take(&mut self, other: &Resources) -> bool {
-        let all = self.contains(other);
-        let (mut rest, less) = (self.plain(), other.plain());
-        for (n, less) in rest.iter_mut().zip(less) {
+        let mut all = true;
+        for (n, less) in self.plain_mut().into_iter().zip(other.plain()) {
+            all &= *n >= less;
             *n = n.saturating_sub(less);
         }
-        let mut custom = core::mem::take(&mut self.custom);
         for (name, less) in &other.custom {
-            if let Some(n) = custom.get_mut(name) {
-                *n = n.saturating_sub(*less);
-                if *n == 0 {
-                    custom.remove(name);
-                }
+            let Some(n) = self.custom.get_mut(name) else {
+                all = false;
+                continue;
+            };
+            all &= *n >= *less;
+            *n = n.saturating_sub(*less);
+            if *n == 0 {
+                self.custom.remove(name);
             }
         }
-        *self = Resources::from_plain(rest, custom);
         all
     }
 
