@@ -331,6 +331,7 @@ impl Cluster {
             }
             self.show_agent(agent);
             self.end_if_drained(agent, run);
+            self.lose_if_gone(agent, run);
         }
         for (_, tasks) in groups {
             self.launch(&tasks);

@@ -156,15 +156,7 @@ impl Cluster {
         ));
         self.record(Record::Agent(Arc::new(record)));
         for run in runs {
-            let Some(task) = self.state.task(run).filter(|t| !t.status.state.is_final()) else {
-                continue;
-            };
-            let sequence = task.sequence;
-            let status = Status::new(TaskState::Lost, self.now).because(
-                Reason::AgentGone,
-                format!("agent {hostname} is gone for good, an operator says"),
-            );
-            self.set_status(run, sequence, status);
+            self.lose(run, &hostname);
         }
         self.withdraw(agent);
         self.cut(agent);
@@ -176,6 +168,27 @@ impl Cluster {
             self.touch(framework);
         }
         self.leavers.insert(agent);
+    }
+
+    /// A turn that began before may still have launched there.
+    pub(crate) fn lose_if_gone(&mut self, agent: AgentId, run: Run) {
+        let known = self.state.agents.get(&agent).map(|known| &known.record);
+        if let Some(gone) = known.filter(|record| record.is_gone()) {
+            let hostname = gone.info.facts.hostname.clone();
+            self.lose(run, &hostname);
+        }
+    }
+
+    fn lose(&mut self, run: Run, hostname: &str) {
+        let Some(task) = self.state.task(run).filter(|t| !t.status.state.is_final()) else {
+            return;
+        };
+        let sequence = task.sequence;
+        let status = Status::new(TaskState::Lost, self.now).because(
+            Reason::AgentGone,
+            format!("agent {hostname} is gone for good, an operator says"),
+        );
+        self.set_status(run, sequence, status);
     }
 
     /// Ends the session of an agent that is gone, should it have one.
@@ -197,7 +210,7 @@ impl Cluster {
         self.observe(Observation::Session(agent, false));
     }
 
-    /// Agents that are gone, and of which no task is left, are forgotten.
+    /// Agents that are gone are forgotten once no task of theirs is left and no turn may launch there.
     pub(crate) fn forget_leavers(&mut self) {
         if self.leavers.is_empty() {
             return;
@@ -206,10 +219,8 @@ impl Cluster {
             .leavers
             .iter()
             .filter(|agent| {
-                self.state
-                    .agents
-                    .get(agent)
-                    .is_none_or(|known| known.runs.is_empty())
+                let known = self.state.agents.get(agent);
+                known.is_none_or(|known| known.runs.is_empty()) && !self.is_leased(**agent)
             })
             .copied()
             .collect();
@@ -220,5 +231,9 @@ impl Cluster {
                 self.record(Record::AgentRemoved(agent));
             }
         }
+    }
+    fn is_leased(&self, agent: AgentId) -> bool {
+        let mut leases = self.turns.values().flat_map(|turn| &turn.leases);
+        leases.any(|lease| lease.agent == agent)
     }
 }
