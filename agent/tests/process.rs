@@ -457,7 +457,9 @@ fn a_machine_that_was_started_anew_has_lost_its_runs() {
     for run in [1, 2] {
         std::fs::write(agent.run_folder(run).join("sandbox/end"), "").expect("writable");
         until("its shim to end", || agent.trace(run).outcome);
-        std::fs::write(agent.run_folder(run).join(mezzo_shim::SHIM), "").expect("writable");
+        // As if another process had a shim's number by now: it is neither adopted nor signalled.
+        let other = format!("pid {}\n", std::process::id());
+        std::fs::write(agent.run_folder(run).join(mezzo_shim::SHIM), other).expect("writable");
     }
     // Nobody acknowledges the first, so that it is there after the next restart.
     master.acknowledge_none(true);

@@ -353,7 +353,9 @@ impl Agent {
         let Some(life) = self.runs.get_mut(&run) else {
             return;
         };
-        life.acknowledged = life.acknowledged.max(number);
+        // What was not said yet cannot have been heard.
+        let said = number.min(sequence(life.status.state));
+        life.acknowledged = life.acknowledged.max(said);
         if life.unsaid() {
             return;
         }

@@ -1,104 +1,13 @@
 //! The life of a run: scenarios, and random events with what must always hold.
 
-use mezzo_agent_core::{Action, Agent, Ending, Event, Exit, Found, Kill, Launch, Trace};
-use mezzo_types::{
-    Instant, PortRequest, Reason, Resources, Run, Runtime, TaskId, TaskSpec, TaskState, Term,
-    Workload,
-};
+mod support;
+
+use mezzo_agent_core::{Agent, Ending, Event, Exit, Found, Trace};
+use mezzo_types::{Instant, Reason, Run, Runtime, TaskState, Term, Workload};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-fn launch(run: u64, ports: Vec<u16>) -> Launch {
-    let spec = TaskSpec {
-        id: TaskId::new(&format!("t{run}")).expect("a good name"),
-        name: String::new(),
-        workload: Workload::Process {
-            argv: vec!["true".into()],
-        },
-        resources: Resources {
-            ports: ports.len() as u64,
-            ..Resources::NONE
-        },
-        env: vec![],
-        labels: vec![],
-        ports: ports
-            .iter()
-            .map(|n| PortRequest {
-                name: format!("p{n}"),
-                fixed: None,
-            })
-            .collect(),
-        files: vec![],
-        kill_grace_ms: 500,
-        runtime_max_ms: None,
-    };
-    Launch {
-        run: Run(run),
-        framework: "f".into(),
-        spec: Arc::new(spec),
-        ports,
-    }
-}
-
-struct Play {
-    agent: Agent,
-    now: u64,
-}
-
-impl Play {
-    fn new() -> Play {
-        let mut out = Vec::new();
-        let agent = Agent::restore(
-            Instant(0),
-            Term(1),
-            vec![Runtime::Process],
-            vec![],
-            &mut out,
-        );
-        let mut play = Play { agent, now: 1_000 };
-        play.step(Event::SessionOpened(Term(1)));
-        play
-    }
-
-    /// One event; the actions in words.
-    fn step(&mut self, event: Event) -> Vec<String> {
-        let mut out = Vec::new();
-        self.agent.step(Instant(self.now), event, &mut out);
-        out.iter().map(words).collect()
-    }
-
-    fn wait(&mut self, ms: u64) -> Vec<String> {
-        self.now += ms;
-        self.step(Event::Tick)
-    }
-}
-
-fn words(action: &Action) -> String {
-    match action {
-        Action::Keep(launch) => format!("keep {}", launch.run),
-        Action::KeepKill(run, _) => format!("keep-kill {run}"),
-        Action::Start(run) => format!("start {run}"),
-        Action::Terminate(run) => format!("terminate {run}"),
-        Action::Destroy(run) => format!("destroy {run}"),
-        Action::Say(run, number, status) => format!(
-            "say {run} {number} {} {}",
-            status.state.as_str(),
-            status.reason.as_str()
-        )
-        .trim_end()
-        .into(),
-        Action::SayUnknown(run) => format!("unknown {run}"),
-        Action::Forget(run) => format!("forget {run}"),
-    }
-}
-
-fn kill(grace_ms: u64) -> Kill {
-    Kill {
-        grace_ms,
-        reason: Reason::KillRequested,
-    }
-}
+use support::{Play, kill, launch, words};
 
 #[test]
 fn from_launch_to_forgetting() {

@@ -104,7 +104,8 @@ fn split(text: &str) -> (&str, &str) {
 }
 
 /// A decimal number times a scale, exactly; nothing if it is no number or does not fit. What is
-/// finer than the scale is cut off.
+/// finer than the scale is cut off, unless that would leave nothing of it: who asks for a little must
+/// not be given none without a word.
 fn scaled(number: &str, scale: u64) -> Option<u64> {
     let (whole, part) = number.split_once('.').unwrap_or((number, ""));
     if whole.is_empty() && part.is_empty() || part.len() > 18 {
@@ -116,7 +117,8 @@ fn scaled(number: &str, scale: u64) -> Option<u64> {
     };
     let ten = 10_u128.pow(u32::try_from(part.len()).ok()?);
     let value = u128::from(digits(whole)?) * ten + u128::from(digits(part)?);
-    u64::try_from(value.checked_mul(u128::from(scale))? / ten).ok()
+    let scaled = u64::try_from(value.checked_mul(u128::from(scale))? / ten).ok()?;
+    (scaled > 0 || value == 0).then_some(scaled)
 }
 
 /// Such as `1.5 GiB`.
@@ -220,7 +222,10 @@ mod tests {
                 ("0.5", Some(500)),
                 ("2", Some(2_000)),
                 ("250m", Some(250)),
-                ("0.0001", Some(0)),
+                ("1.5019", Some(1_501)),
+                ("0.001", Some(1)),
+                ("0.0", Some(0)),
+                ("0.0001", None),
                 ("two", None),
                 ("-1", None),
             ],

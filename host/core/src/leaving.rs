@@ -158,15 +158,7 @@ impl Cluster {
         ));
         self.record(Record::Agent(Arc::new(record)));
         for run in runs {
-            let Some(task) = self.state.task(run).filter(|t| !t.status.state.is_final()) else {
-                continue;
-            };
-            let sequence = task.sequence;
-            let status = Status::new(TaskState::Lost, self.now).because(
-                Reason::AgentGone,
-                format!("agent {hostname} is gone for good, an operator says"),
-            );
-            self.set_status(run, sequence, status);
+            self.lose(run, &hostname);
         }
         self.drop_reservations(agent);
         self.withdraw(agent);
@@ -180,6 +172,18 @@ impl Cluster {
             self.touch(framework);
         }
         self.leavers.insert(agent);
+    }
+
+    fn lose(&mut self, run: Run, hostname: &str) {
+        let Some(task) = self.state.task(run).filter(|t| !t.status.state.is_final()) else {
+            return;
+        };
+        let sequence = task.sequence;
+        let status = Status::new(TaskState::Lost, self.now).because(
+            Reason::AgentGone,
+            format!("agent {hostname} is gone for good, an operator says"),
+        );
+        self.set_status(run, sequence, status);
     }
 
     /// Ends the session of an agent that is gone, should it have one.
@@ -201,7 +205,7 @@ impl Cluster {
         self.observe(Observation::Session(agent, false));
     }
 
-    /// Agents that are gone, and of which no task is left, are forgotten.
+    /// Agents that are gone are forgotten once no task of theirs is left and no turn may launch there.
     pub(crate) fn forget_leavers(&mut self) {
         if self.leavers.is_empty() {
             return;
@@ -211,10 +215,7 @@ impl Cluster {
             .iter()
             .filter(|agent| {
                 let known = self.state.agents.get(agent);
-                let mut leases = self.turns.values().flat_map(|turn| &turn.leases);
-                // A turn that began before may still launch there: it is told that this is lost.
-                known.is_none_or(|known| known.runs.is_empty())
-                    && !leases.any(|lease| lease.agent == **agent)
+                known.is_none_or(|known| known.runs.is_empty()) && !self.is_leased(**agent)
             })
             .copied()
             .collect();
@@ -225,5 +226,10 @@ impl Cluster {
                 self.record(Record::AgentRemoved(agent));
             }
         }
+    }
+
+    fn is_leased(&self, agent: AgentId) -> bool {
+        let mut leases = self.turns.values().flat_map(|turn| &turn.leases);
+        leases.any(|lease| lease.agent == agent)
     }
 }

@@ -285,7 +285,7 @@ impl Cluster {
             return format!(
                 "limit of role `{role}` reached: {}; it goes on when the role uses {} less, or has a higher limit",
                 of(kind, charged[i], limit[i]),
-                amount(kind, each[i] - left(i))
+                amount(kind, charged[i].saturating_add(each[i]) - limit[i])
             );
         }
         let kept = self.kept_for_others(quota, charged);

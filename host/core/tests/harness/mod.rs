@@ -2,6 +2,7 @@
 //! followed by a check of all invariants and of the rule that records alone rebuild the state.
 
 mod reserve;
+mod show;
 
 use mezzo_core::event::{AgentChange, Install, RoleChange, Upgrade};
 use mezzo_core::ledger::{Ledger, Placement};
@@ -12,9 +13,9 @@ use mezzo_core::{
     Request, Turn,
 };
 use mezzo_types::{
-    AgentFacts, AgentId, Attribute, AttributeValue, BatchId, Comparison, Condition, Demand, Digest,
-    Instant, PortRequest, PortSet, RequestId, ReservationId, Resources, Run, Runtime, SessionId,
-    Status, TaskId, TaskSpec, TaskState, Workload,
+    AgentFacts, AgentId, AgentInfo, Attribute, AttributeValue, BatchId, Comparison, Condition,
+    Demand, Digest, Instant, PortRequest, PortSet, RequestId, ReservationId, Resources, Run,
+    Runtime, SessionId, Status, TaskId, TaskSpec, TaskState, Workload,
 };
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -29,6 +30,8 @@ pub struct World {
     /// All records so far, the newest of each key where that matters.
     pub log: Vec<Record>,
     pub turns: BTreeMap<String, Box<Turn>>,
+    /// Turns that the masters before this one had given out.
+    late: BTreeMap<String, Box<Turn>>,
     /// Agents by name: session and number.
     pub agents: BTreeMap<String, (SessionId, AgentId)>,
     pub facts: BTreeMap<String, AgentFacts>,
@@ -98,6 +101,7 @@ impl World {
             now: 1_000_000,
             log: Vec::new(),
             turns: BTreeMap::new(),
+            late: BTreeMap::new(),
             agents: BTreeMap::new(),
             facts: BTreeMap::new(),
             runs: BTreeMap::new(),
@@ -212,11 +216,12 @@ impl World {
         let mut parts = Vec::new();
         for call in &turn.calls {
             match call {
-                Call::Start(setup) => parts.push(if setup.upgraded_from.is_some() {
-                    "start (upgraded)".into()
-                } else {
-                    "start".to_string()
-                }),
+                Call::Start(setup) => {
+                    let upgraded = setup.upgraded_from.map_or("", |_| " (upgraded)");
+                    let options = Some(&*setup.options).filter(|options| *options != "{}");
+                    let options = options.map_or(String::new(), |text| format!(" options {text}"));
+                    parts.push(format!("start{upgraded}{options}"));
+                }
                 Call::Web(request) => parts.push(format!("{} {}", request.method, request.path)),
                 Call::Handle(events) => {
                     parts.extend(events.iter().map(|event| self.describe_event(event, turn)))
@@ -229,13 +234,13 @@ impl World {
     fn describe_event(&self, event: &GuestEvent, turn: &Turn) -> String {
         match event {
             GuestEvent::Agents(agents) => {
+                let one = |a: &Arc<AgentInfo>| {
+                    let leaving = a.leaving_at.map(|at| format!(" (leaving at {})", at.0));
+                    self.agent_name(a.id) + &leaving.unwrap_or_default()
+                };
                 format!(
                     "agents {}",
-                    agents
-                        .iter()
-                        .map(|a| self.agent_name(a.id))
-                        .collect::<Vec<_>>()
-                        .join(" ")
+                    agents.iter().map(one).collect::<Vec<_>>().join(" ")
                 )
             }
             GuestEvent::AgentsGone(gone) => format!("gone {gone:?}"),
@@ -315,10 +320,19 @@ impl World {
                 limits: None,
                 principal: Arc::from("admin"),
             })),
-            "end" => self.end_turn(
-                rest[0],
-                &line[line.find(rest[0]).unwrap_or(0) + rest[0].len()..],
-            ),
+            // A turn ends; `late`: one that the master before this one had given out.
+            "end" | "late" => {
+                let asks = &line[command.len()..].trim_start()[rest[0].len()..];
+                let turns = match *command {
+                    "end" => &mut self.turns,
+                    _ => &mut self.late,
+                };
+                match turns.remove(rest[0]) {
+                    Some(turn) => self.end_turn(turn, asks),
+                    // Whoever writes a scenario sees it in the output.
+                    None => format!("{} has no turn\n", rest[0]),
+                }
+            }
             "fault" => {
                 let fault = Fault {
                     kind: FaultKind::Trap,
@@ -403,6 +417,14 @@ impl World {
             "get" => self.web(rest[0], rest[1]),
             "gone" => self.step(Event::RequestGone(RequestId(self.requests))),
             "lead" => self.lead(),
+            "limit" => {
+                self.set_limit(rest[0], rest[1].parse().expect("a number"));
+                String::new()
+            }
+            "tasks" => self.show_tasks(rest[0]),
+            "state" => self.show_state(rest[0]),
+            "foreign" => self.show_foreign(rest[0]),
+            "use" => self.show_use(rest[0]),
             other => panic!("{other:?} is no command"),
         }
     }
@@ -431,7 +453,7 @@ impl World {
     pub fn lead(&mut self) -> String {
         self.cluster = Cluster::restore(compact(&self.log).into_iter(), self.limits.clone())
             .expect("the records are sound");
-        self.turns.clear();
+        self.late = std::mem::take(&mut self.turns);
         self.agents.clear();
         self.step(Event::Led {
             name: "other".into(),
@@ -464,13 +486,13 @@ impl World {
             reserved: reserve::configured(words),
         };
         self.facts.insert(words[0].into(), facts);
-        self.greet(words[0], Vec::new())
+        self.reconnect(words)
     }
 
     /// `reconnect a f/t=running …`: with what it still keeps.
     fn reconnect(&mut self, words: &[&str]) -> String {
         let mut runs = Vec::new();
-        for word in &words[1..] {
+        for word in words[1..].iter().filter(|word| word.contains('/')) {
             let (task, state) = word.split_once('=').expect("task=state");
             let run = self.runs[task];
             let sequence = self.sequences.get(&run).copied().unwrap_or(1);
@@ -513,17 +535,22 @@ impl World {
         text
     }
 
+    /// The session of that agent, or of the first one.
+    fn session_of(&self, agent: Option<AgentId>) -> SessionId {
+        let mut all = self.agents.values();
+        let its = all.clone().find(|(_, id)| Some(*id) == agent);
+        its.or(all.next()).expect("an agent").0
+    }
+
+    /// `status f/t running [sequence=2] [from b]`; over a session that has ended if the agent is away.
     fn status(&mut self, words: &[&str]) -> String {
         let run = self.runs[words[0]];
         let state = state_named(words[1]);
         let agent = self.cluster.state().task(run).map(|t| t.record.agent);
-        let session = self
-            .agents
-            .values()
-            .find(|(_, id)| Some(*id) == agent)
-            .or(self.agents.values().next())
-            .expect("an agent")
-            .0;
+        let session = match after(words, "from") {
+            Some(name) => self.agents[name].0,
+            None => self.session_of(agent),
+        };
         let sequence = value(words, "sequence").map_or_else(
             || {
                 let next = self.sequences.entry(run).or_default();
@@ -542,11 +569,7 @@ impl World {
     }
 
     /// Ends a framework's turn; what it asks for stands behind its name, parts separated by `;`.
-    fn end_turn(&mut self, name: &str, asks: &str) -> String {
-        let Some(turn) = self.turns.remove(name) else {
-            // Whoever writes a scenario sees it in the output.
-            return format!("{name} has no turn\n");
-        };
+    fn end_turn(&mut self, turn: Box<Turn>, asks: &str) -> String {
         let id = turn.id;
         let mut ledger = Ledger::new(*turn);
         let mut refusals = String::new();
@@ -628,7 +651,7 @@ impl World {
         }
     }
 
-    /// `launch t1 t2 cpu=1000 on a [for demand] [ports=http,admin]`
+    /// `launch t1 t2 cpu=1000 on a [for demand] [ports=http,admin] [image=x] [and t3 cpu=500 on b]`
     fn launch(
         &self,
         ledger: &mut Ledger,
@@ -636,6 +659,20 @@ impl World {
         group: Option<&str>,
         made: &reserve::Made,
     ) -> Result<(), String> {
+        let parts = words.split(|word| *word == "and");
+        let placements = parts
+            .flat_map(|part| self.placements(ledger, part, made))
+            .collect();
+        let launched = match group {
+            Some(group) => ledger.launch_group(group, placements),
+            None => ledger.launch(placements),
+        };
+        launched
+            .map(|_| ())
+            .map_err(|e| self.named(format!("{e:?}")))
+    }
+
+    fn placements(&self, ledger: &Ledger, words: &[&str], made: &reserve::Made) -> Vec<Placement> {
         let place = after(words, "on").expect("launch … on AGENT or RESERVATION");
         let offer = self.offer_named(ledger, place, made);
         let tasks = words
@@ -652,26 +689,27 @@ impl World {
                     .collect()
             })
             .unwrap_or_default();
-        let placements: Vec<Placement> = tasks
-            .map(|task| Placement {
+        let placement = |task: &&str| {
+            let mut task = TaskSpec {
+                ports: ports.clone(),
+                resources: amounts(words),
+                mounts: reserve::mounts(words),
+                preemptible: words.contains(&"preemptible"),
+                ..spec(task)
+            };
+            if let Some(image) = value(words, "image") {
+                task.workload = Workload::Container {
+                    image: image.into(),
+                    argv: vec![],
+                };
+            }
+            Placement {
                 offer,
                 demand: after(words, "for").map(str::to_string),
-                task: TaskSpec {
-                    ports: ports.clone(),
-                    resources: amounts(words),
-                    mounts: reserve::mounts(words),
-                    preemptible: words.contains(&"preemptible"),
-                    ..spec(task)
-                },
-            })
-            .collect();
-        let launched = match group {
-            Some(group) => ledger.launch_group(group, placements),
-            None => ledger.launch(placements),
+                task,
+            }
         };
-        launched
-            .map(|_| ())
-            .map_err(|e| self.named(format!("{e:?}")))
+        tasks.map(placement).collect()
     }
 }
 
