@@ -7,9 +7,9 @@
 //! gang claims at a time, and what preempts waits for nothing but its victims' ends: so no two
 //! half-collected claims wait for each other.
 
-use crate::allocate::Lease;
 use crate::cluster::{Cluster, Deadline};
 use crate::fit::Conditions;
+use crate::lease::Lease;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;

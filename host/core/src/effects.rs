@@ -4,8 +4,8 @@
 //! made, and what it was checked against was leased to the turn.
 
 use crate::action::{Action, Answer, Observation, RefusedKind};
-use crate::allocate::Lease;
 use crate::cluster::{Cluster, Deadline};
+use crate::lease::Lease;
 use crate::record::{FrameworkRecord, Record, StatusRecord, TaskRecord, Value, VolumeState};
 use crate::turn::{Effects, Fault, Launch, Task};
 use crate::turns::{Kind, Running, Unit, told_now};

@@ -5,10 +5,10 @@
 //! (`claims.rs`) what becomes free, until it is complete or `claim_ms` have passed; then the next one
 //! may, and it itself waits twice as long before it claims again.
 
-use crate::allocate::Lease;
 use crate::claims::{Claim, Takes};
 use crate::cluster::{Cluster, Deadline};
 use crate::framework::Host;
+use crate::lease::Lease;
 use crate::state::FrameworkState;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;

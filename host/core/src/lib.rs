@@ -13,10 +13,10 @@
 //! | one entity | `agents.rs`, `leaving.rs`, `framework.rs`, `tasks.rs`, `web.rs` |
 //! | what a turn sees, what a guest's call may do | `turn.rs`, `ledger.rs` |
 //! | how a turn begins and ends | `turns.rs`, `effects.rs`, `faults.rs` |
-//! | who is next, and what it is offered | `shares.rs`, `order.rs`, `fairness.rs`, `allocate.rs`, `fit.rs` |
-//! | roles, their quota | `roles.rs`, `quota.rs` |
+//! | who is next, and what it is offered | `shares.rs`, `order.rs`, `fairness.rs`, `allocate.rs`, `look.rs`, `lease.rs`, `fit.rs` |
+//! | roles, their quota | `roles.rs`, `quota.rs`, `held.rs` |
 //! | what is collected before a turn: gangs, preemption | `claims.rs`, `gangs.rs`, `preempt.rs` |
-//! | reservations, volumes | `reserved.rs`, `reservations.rs`, `volumes.rs` |
+//! | reservations, volumes | `reserved.rs`, `reservations.rs`, `lend.rs`, `volumes.rs` |
 //! | why something waits | `explain/` |
 //! | what must always hold | `invariants.rs` |
 #![no_std]
@@ -38,9 +38,12 @@ mod framework;
 mod gangs;
 mod held;
 mod invariants;
+mod lease;
 mod leaving;
 pub mod ledger;
+mod lend;
 pub mod limits;
+mod look;
 pub mod map;
 mod order;
 pub mod outbox;

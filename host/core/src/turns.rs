@@ -31,7 +31,7 @@ pub struct Running {
     /// What it is told.
     pub units: Vec<Unit>,
     /// What it holds.
-    pub leases: Vec<crate::allocate::Lease>,
+    pub leases: Vec<crate::lease::Lease>,
     /// Whether the framework counted as heavy when it began.
     pub heavy: bool,
 }
@@ -289,7 +289,7 @@ impl Cluster {
         self.note_told(id, &units);
         let view = self.view(id);
         let mut turn = self.turn(&record, instance, vec![Call::Handle(events(&units))], view);
-        turn.offers = leases.iter().map(crate::allocate::Lease::offer).collect();
+        turn.offers = leases.iter().map(crate::lease::Lease::offer).collect();
         self.begin(turn, Kind::Events, units, leases);
     }
 
@@ -334,11 +334,7 @@ impl Cluster {
     }
 
     /// The agents of these leases that the instance has not been told of, or not as they are now.
-    fn new_agents(
-        &self,
-        id: FrameworkId,
-        leases: &[crate::allocate::Lease],
-    ) -> Vec<Arc<AgentInfo>> {
+    fn new_agents(&self, id: FrameworkId, leases: &[crate::lease::Lease]) -> Vec<Arc<AgentInfo>> {
         let Some(host) = self.hosts.get(&id) else {
             return Vec::new();
         };
@@ -428,7 +424,7 @@ impl Cluster {
         turn: Turn,
         kind: Kind,
         units: Vec<Unit>,
-        leases: Vec<crate::allocate::Lease>,
+        leases: Vec<crate::lease::Lease>,
     ) {
         let heavy = self.is_heavy(turn.framework);
         if let Some(host) = self.hosts.get_mut(&turn.framework) {

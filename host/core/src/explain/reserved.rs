@@ -3,7 +3,7 @@
 use super::ReasonCount;
 use super::words::{amount, count};
 use crate::cluster::Cluster;
-use crate::reservations::could_use;
+use crate::lend::could_use;
 use crate::state::State;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
