@@ -55,6 +55,7 @@ impl Cluster {
         let mut found: Vec<(AgentId, Resources)> = Vec::new();
         let mut later: BTreeSet<AgentId> = BTreeSet::new();
         let mut leased: Vec<AgentId> = Vec::new();
+        let mut hidden: Vec<AgentId> = Vec::new();
         let wanted = demands.iter().filter(|demand| demand.count > 0);
         let least: Vec<[u64; 5]> = wanted.map(|demand| demand.each.plain()).collect();
         let fits_plain = |spot: &Spot| {
@@ -82,13 +83,14 @@ impl Cluster {
                 later.insert(agent);
                 continue;
             }
-            // One that has become news since is met below; one that is hidden is when it is back.
+            // One that has become news since is met below; one that is hidden is looked at when the
+            // turn that holds it is over. To come again before would be to come for nothing.
             if let Some(link) = self.links.get(&agent) {
                 if self.offerable.contains_key(&link.shown) && link.improved <= before {
                     full = look(agent, &mut seen);
                 } else {
                     seen.remove(slot(agent));
-                    later.extend(self.hidden.contains_key(&link.shown).then_some(agent));
+                    hidden.extend(self.hidden.contains_key(&link.shown).then_some(agent));
                 }
             }
         }
@@ -124,7 +126,7 @@ impl Cluster {
                 }
             }
         }
-        for agent in leased {
+        for agent in leased.into_iter().chain(hidden) {
             seen.remove(slot(agent));
             if let Some(link) = self.links.get_mut(&agent) {
                 link.waiting.insert(id);
