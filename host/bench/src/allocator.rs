@@ -6,13 +6,16 @@
 //! cases are ours: `everyone-declines` and `explain`.
 
 use crate::Size as Runs;
+use crate::plot::{Line, Plot};
 use crate::report::{Report, median};
+use anyhow::Context as _;
 use mezzo_sim::grid::{Grid, Round, Size, WithQuota};
+use std::path::Path;
 
 /// Agents of the grid.
-pub const AGENTS: [u64; 6] = [1_000, 5_000, 10_000, 20_000, 30_000, 50_000];
+const AGENTS: [u64; 6] = [1_000, 5_000, 10_000, 20_000, 30_000, 50_000];
 /// Frameworks of the grid.
-pub const FRAMEWORKS: [u64; 8] = [1, 50, 100, 200, 500, 1_000, 3_000, 6_000];
+const FRAMEWORKS: [u64; 8] = [1, 50, 100, 200, 500, 1_000, 3_000, 6_000];
 /// Agents and frameworks that Mesos published a figure for, beside the grid.
 const PUBLISHED: (u64, u64) = (20_000, 2_000);
 /// Agents of which each role with quota, with one framework, has one.
@@ -142,4 +145,52 @@ fn explain(agents: u64, runs: usize, report: &mut Report) {
     let demands = all.first().map_or(0, |one| one.demands);
     let more = [("demands", demands as f64)];
     row(report, "explain", spread(agents, 1), seconds, &more);
+}
+
+/// Cost along both axes, of what was measured.
+pub fn draw(report: &Report, folder: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    let (agents, frameworks) = (("agents", &AGENTS[..]), ("frameworks", &FRAMEWORKS[..]));
+    let drawings = [
+        ("full-round", "A full round", agents, frameworks),
+        ("full-round", "A full round", frameworks, agents),
+        (
+            "add-all",
+            "Adding all agents and frameworks",
+            agents,
+            frameworks,
+        ),
+        (
+            "everyone-looks",
+            "Everyone looks at every agent",
+            agents,
+            frameworks,
+        ),
+    ];
+    for (case, title, (across, _), (by, all)) in drawings {
+        let rows = report.figures(case, [across, by, "seconds"], "quota");
+        let line = |n: &u64| Line {
+            name: n.to_string(),
+            points: rows
+                .iter()
+                .filter(|[_, of, _]| *of == *n as f64)
+                .map(|[x, _, seconds]| (*x, *seconds))
+                .collect(),
+        };
+        let plot = Plot {
+            title: format!("{title}, by {across}"),
+            across: across.into(),
+            legend: by.into(),
+            lines: all
+                .iter()
+                .map(line)
+                .filter(|line| line.points.len() > 1)
+                .collect(),
+        };
+        let path = folder.join(format!("{case}-by-{across}.svg"));
+        if let Some(svg) = plot.svg() {
+            std::fs::write(&path, svg).with_context(|| format!("writing {}", path.display()))?;
+        }
+    }
+    Ok(())
 }

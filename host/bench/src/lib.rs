@@ -11,11 +11,13 @@ mod idle;
 mod modules;
 mod neighbours;
 mod placements;
+mod plot;
 mod report;
 mod tasks;
 mod turn;
 
 use report::Report;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// What can be asked for.
@@ -38,9 +40,9 @@ pub struct Size {
     pub runs: usize,
 }
 
-/// Runs `NAME [--json] [--count N] [--runs N]`.
+/// Runs `NAME [--json] [--count N] [--runs N] [--svg FOLDER]`.
 pub fn main(args: impl IntoIterator<Item = String>) -> ExitCode {
-    match parse(args.into_iter()).and_then(|(name, size, mut report)| {
+    match parse(args.into_iter()).and_then(|(name, size, svg, mut report)| {
         match name.as_str() {
             "tasks" => tasks::run(size, &mut report)?,
             "allocator" => allocator::run(size, &mut report),
@@ -51,6 +53,9 @@ pub fn main(args: impl IntoIterator<Item = String>) -> ExitCode {
             _ => idle::run(&mut report)?,
         }
         report.finish();
+        if let Some(folder) = svg {
+            allocator::draw(&report, &folder)?;
+        }
         Ok(())
     }) {
         Ok(()) => ExitCode::SUCCESS,
@@ -61,14 +66,18 @@ pub fn main(args: impl IntoIterator<Item = String>) -> ExitCode {
     }
 }
 
-fn parse(mut args: impl Iterator<Item = String>) -> anyhow::Result<(String, Size, Report)> {
+/// What is measured, how much of it, and the folder for drawings.
+type Asked = (String, Size, Option<PathBuf>, Report);
+
+fn parse(mut args: impl Iterator<Item = String>) -> anyhow::Result<Asked> {
     let usage = || {
         format!(
-            "usage: mezzo bench {} [--json] [--count N] [--runs N]",
+            "usage: mezzo bench {} [--json] [--count N] [--runs N] [--svg FOLDER]",
             NAMES.join("|")
         )
     };
     let mut name = None;
+    let mut svg = None;
     let (mut json, mut size) = (
         false,
         Size {
@@ -87,6 +96,14 @@ fn parse(mut args: impl Iterator<Item = String>) -> anyhow::Result<(String, Size
         };
         match arg.as_str() {
             "--json" => json = true,
+            "--svg" => {
+                let folder = args.next().filter(|folder| !folder.is_empty());
+                svg = Some(
+                    folder
+                        .ok_or_else(|| anyhow::anyhow!("--svg: expected a folder"))?
+                        .into(),
+                );
+            }
             "--count" => size.count = Some(number()?),
             "--runs" => size.runs = number()?,
             known if NAMES.contains(&known) && name.is_none() => name = Some(arg),
@@ -94,6 +111,10 @@ fn parse(mut args: impl Iterator<Item = String>) -> anyhow::Result<(String, Size
         }
     }
     let name = name.ok_or_else(|| anyhow::anyhow!(usage()))?;
+    anyhow::ensure!(
+        svg.is_none() || name == "allocator",
+        "--svg: only `allocator` draws, not `{name}`"
+    );
     let report = Report::new(&name, json);
-    Ok((name, size, report))
+    Ok((name, size, svg, report))
 }

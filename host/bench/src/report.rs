@@ -37,6 +37,22 @@ impl Report {
         self.rows.push(row);
     }
 
+    /// Three figures of each row of a case that has them all, and none named `without`.
+    pub fn figures(&self, case: &str, names: [&str; 3], without: &str) -> Vec<[f64; 3]> {
+        let of_case = |row: &&Map<String, Value>| {
+            row.get("case").and_then(Value::as_str) == Some(case) && !row.contains_key(without)
+        };
+        let figures = |row: &Map<String, Value>| {
+            let [a, b, c] = names.map(|name| row.get(name).and_then(Value::as_f64));
+            Some([a?, b?, c?])
+        };
+        self.rows
+            .iter()
+            .filter(of_case)
+            .filter_map(figures)
+            .collect()
+    }
+
     /// Prints the table.
     pub fn finish(&self) {
         if self.json {

@@ -6,22 +6,24 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 Measures Mezzo on this machine and prints a table.
 
-Usage: mezzo bench NAME [--json] [--count N] [--runs N]
+Usage: mezzo bench NAME [--json] [--count N] [--runs N] [--svg FOLDER]
 
-  NAME       tasks, modules, placements, turn, neighbours or idle
-  --json     one object a line instead of a table
-  --count N  tasks, placements or turns, instead of the bench's own number
-  --runs N   how often each case is measured; the median counts [default: 5]
-  -h         print this";
+  NAME          allocator, tasks, modules, placements, turn, neighbours or idle
+  --json        one object a line instead of a table
+  --count N     tasks, placements or turns, instead of the bench's own number; allocator: at most so
+                many agents
+  --runs N      how often each case is measured; the median counts [default: 5]
+  --svg FOLDER  draw what `allocator` has measured into files there
+  -h            print this";
 
 /// Its flags are read by `host/bench`; here they only stand in the help.
 #[derive(Debug, clap::Args)]
 #[command(
     disable_help_flag = true,
-    override_usage = "mezzo bench NAME [--json] [--count N] [--runs N]"
+    override_usage = "mezzo bench NAME [--json] [--count N] [--runs N] [--svg FOLDER]"
 )]
 pub struct Bench {
-    /// NAME is tasks, modules, placements, turn, neighbours or idle; `mezzo bench --help` says more
+    /// NAME is allocator, tasks, modules, placements, turn, neighbours or idle; `mezzo bench --help` says more
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     args: Vec<OsString>,
 }
