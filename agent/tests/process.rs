@@ -453,13 +453,17 @@ fn a_machine_that_was_started_anew_has_lost_its_runs() {
         master.wait_state(run, TaskState::Running);
     }
     agent.kill();
+    let mut other = std::process::Command::new("sleep")
+        .arg("1000")
+        .spawn()
+        .expect("a process");
     // Both end, and what their shims wrote down is lost.
     for run in [1, 2] {
         std::fs::write(agent.run_folder(run).join("sandbox/end"), "").expect("writable");
         until("its shim to end", || agent.trace(run).outcome);
-        // As if another process had a shim's number by now: it is neither adopted nor signalled.
-        let other = format!("pid {}\n", std::process::id());
-        std::fs::write(agent.run_folder(run).join(mezzo_shim::SHIM), other).expect("writable");
+        // As if another process had the shim's number by now: it is neither adopted nor signalled.
+        let shim = format!("pid {}\n", other.id());
+        std::fs::write(agent.run_folder(run).join(mezzo_shim::SHIM), shim).expect("writable");
     }
     // Nobody acknowledges the first, so that it is there after the next restart.
     master.acknowledge_none(true);
@@ -484,6 +488,11 @@ fn a_machine_that_was_started_anew_has_lost_its_runs() {
         "{}",
         status.message
     );
+    let ended = other.try_wait().expect("it can be asked");
+    assert!(ended.is_none(), "the other process was signalled");
+    drop(agent);
+    other.kill().expect("it can be killed");
+    other.wait().expect("it ends");
 }
 
 #[test]
