@@ -330,7 +330,7 @@ impl Cluster {
                 None => self.launch(&[task]),
             }
             self.show_agent(agent);
-            self.end_if_drained(agent, run);
+            self.end_if_leaving(agent, run);
         }
         for (_, tasks) in groups {
             self.launch(&tasks);

@@ -125,10 +125,32 @@ impl Cluster {
     }
 
     /// A turn that began before may still have launched there.
-    pub(crate) fn end_if_drained(&mut self, agent: AgentId, run: Run) {
+    pub(crate) fn end_if_leaving(&mut self, agent: AgentId, run: Run) {
         if let Some((_, grace_ms)) = self.drained(agent) {
             self.kill(run, grace_ms, Reason::AgentDraining);
         }
+        let known = self.state.agents.get(&agent);
+        if known.is_some_and(|known| known.record.is_gone()) {
+            self.lose(agent, run);
+        }
+    }
+
+    /// A task is lost with its agent.
+    fn lose(&mut self, agent: AgentId, run: Run) {
+        let task = self.state.task(run);
+        let Some(sequence) = task
+            .filter(|task| !task.status.state.is_final())
+            .map(|task| task.sequence)
+        else {
+            return;
+        };
+        let known = self.state.agents.get(&agent);
+        let hostname = known.map_or("", |known| known.record.info.facts.hostname.as_str());
+        let status = Status::new(TaskState::Lost, self.now).because(
+            Reason::AgentGone,
+            format!("agent {hostname} is gone for good, an operator says"),
+        );
+        self.set_status(run, sequence, status);
     }
 
     fn gone(&mut self, agent: AgentId, leaving: Option<Leaving>) {
@@ -141,7 +163,6 @@ impl Cluster {
             ..AgentRecord::clone(&known.record)
         };
         let identity = Arc::from(record.info.facts.identity.as_str());
-        let hostname = record.info.facts.hostname.clone();
         if self.state.gone.len() >= GONE_MAX
             && let Some(oldest) = self.state.gone.keys().next().copied()
         {
@@ -156,15 +177,7 @@ impl Cluster {
         ));
         self.record(Record::Agent(Arc::new(record)));
         for run in runs {
-            let Some(task) = self.state.task(run).filter(|t| !t.status.state.is_final()) else {
-                continue;
-            };
-            let sequence = task.sequence;
-            let status = Status::new(TaskState::Lost, self.now).because(
-                Reason::AgentGone,
-                format!("agent {hostname} is gone for good, an operator says"),
-            );
-            self.set_status(run, sequence, status);
+            self.lose(agent, run);
         }
         self.withdraw(agent);
         self.cut(agent);
@@ -197,7 +210,8 @@ impl Cluster {
         self.observe(Observation::Session(agent, false));
     }
 
-    /// Agents that are gone, and of which no task is left, are forgotten.
+    /// Agents that are gone, and of which no task is left, are forgotten; not before the turns have ended
+    /// that may launch there yet.
     pub(crate) fn forget_leavers(&mut self) {
         if self.leavers.is_empty() {
             return;
@@ -206,10 +220,10 @@ impl Cluster {
             .leavers
             .iter()
             .filter(|agent| {
-                self.state
-                    .agents
-                    .get(agent)
-                    .is_none_or(|known| known.runs.is_empty())
+                let known = self.state.agents.get(agent);
+                let mut leases = self.turns.values().flat_map(|turn| &turn.leases);
+                known.is_none_or(|known| known.runs.is_empty())
+                    && !leases.any(|lease| lease.agent == **agent)
             })
             .copied()
             .collect();
