@@ -10,9 +10,14 @@
 //! | Mesos' allocator benchmark on our core | `grid.rs` |
 #![deny(missing_docs)]
 
+pub mod draw;
+pub mod fixed;
 pub mod grid;
+pub mod guest;
 pub mod job;
 pub mod machine;
+pub mod report;
 pub mod rng;
 pub mod store;
+pub mod workload;
 pub mod world;
