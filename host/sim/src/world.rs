@@ -39,6 +39,7 @@ use mezzo_core::{Batch, Cluster, Event, Turn};
 use mezzo_types::{AgentId, BatchId, Instant, Resources, Run, SessionId, TurnId};
 use operators::Operators;
 use people::People;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -165,6 +166,17 @@ pub struct World {
     meter: Meter,
 }
 
+thread_local! {
+    static PLAYING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is in a world: a panic there is a problem that [`World::advance`] returns, and
+/// need not be printed besides.
+#[must_use]
+pub fn is_playing() -> bool {
+    PLAYING.get()
+}
+
 impl World {
     /// Plays it to the end; the error says what is wrong, when, and how to see it again.
     pub fn play(play: Play) -> Result<Outcome, Problem> {
@@ -239,7 +251,9 @@ impl World {
     /// Plays the next event; the outcome, if the play is over.
     pub fn advance(&mut self) -> Result<Option<Outcome>, Problem> {
         self.lines.clear();
+        PLAYING.set(true);
         let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.play_next()));
+        PLAYING.set(false);
         let problem = match played {
             Ok(Ok(outcome)) => return Ok(outcome),
             Ok(Err(problem)) => problem,

@@ -11,6 +11,8 @@ use mezzo_types::{BatchId, Instant};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+/// Guarantees are checked so many times as often as everything.
+const CHECKS_OF_GUARANTEES: u64 = 100;
 /// What a slow turn costs, in microseconds: its framework counts as heavy for a while.
 const SLOW_CPU_US: u64 = 200_000;
 
@@ -117,7 +119,10 @@ impl World {
         if dies_after.is_some() {
             return self.crash_master();
         }
+        // It goes through all machines, and the full check through all tasks as well.
+        let check_guarantees = (self.play.check_every / CHECKS_OF_GUARANTEES).max(1);
         if self.operators.quota
+            && self.steps.is_multiple_of(check_guarantees)
             && let Some(master) = &self.master
             && let Err(problem) = master.guarantees_hold(&offered)
         {

@@ -1,11 +1,14 @@
 //! How a world is shown: the trace, a line for each event and action, and the state in words.
 
 use super::{Down, Happens, World};
-use mezzo_core::{Action, Call, Event, Request, Turn};
+use mezzo_core::action::Observation;
+use mezzo_core::{Action, Answer, Call, Event, Request, Turn};
 use mezzo_types::{Status, TaskState};
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
+/// Machines that the state in words lists, at most.
+const MACHINES_SHOWN_MAX: usize = 50;
 /// Tasks that the state in words lists for each framework, at most.
 const TASKS_SHOWN_MAX: usize = 20;
 
@@ -90,7 +93,7 @@ impl World {
                 None
             }
         };
-        for (n, machine) in self.machines.iter().enumerate() {
+        for (n, machine) in self.machines.iter().enumerate().take(MACHINES_SHOWN_MAX) {
             let agent = self.operators.agents[n];
             let known = agent.and_then(|id| state?.agents.get(&id));
             let (total, running) = (&machine.facts.total, machine.used());
@@ -119,6 +122,10 @@ impl World {
                 if agent { "" } else { "; no agent" },
                 if link { "" } else { "; not connected" }
             )?;
+        }
+        let more = self.machines.len().saturating_sub(MACHINES_SHOWN_MAX);
+        if more > 0 {
+            writeln!(text, "and {more} machines more")?;
         }
         let Some(state) = state else { return Ok(()) };
         for (name, role) in &state.roles {
@@ -328,6 +335,21 @@ impl fmt::Display for Brief<'_, Action> {
                 write!(f, "launch on session {session}:")?;
                 tasks.iter().try_for_each(|task| write!(f, " {}", task.run))
             }
+            Action::Reply(request, Answer::Web(response)) => {
+                let bytes = response.body.as_ref().map_or(0, Vec::len);
+                write!(
+                    f,
+                    "reply to request {request}: {}, {bytes} bytes",
+                    response.status
+                )
+            }
+            Action::Reply(request, answer) => write!(f, "reply to request {request}: {answer:?}"),
+            Action::Observe(Observation::Turn {
+                offers, launches, ..
+            }) => write!(
+                f,
+                "that turn had {offers} offers, and has launched {launches} tasks"
+            ),
             action => write!(f, "{action:?}"),
         }
     }
