@@ -422,6 +422,17 @@ after = "5m"
     }
 
     #[test]
+    fn as_much_as_may_be_is_taken() {
+        let text = GOOD
+            .replacen("count = 3", "count = 100000", 1)
+            .replacen("count = 2", "count = 10000", 1)
+            .replacen("rate = 0.5", "fails = 0.9", 1);
+        let workload = Workload::read("w.toml", &text).expect("it is good");
+        assert_eq!(workload.machine_count(), MACHINES_MAX);
+        assert_eq!(workload.frameworks.len(), FRAMEWORKS_MAX);
+    }
+
+    #[test]
     fn a_task_is_the_same_whenever_it_is_asked_for() {
         let workload = Workload::read("w.toml", GOOD).expect("it is good");
         let tasks = |n: usize, seed| -> Vec<_> {
@@ -455,6 +466,18 @@ after = "5m"
                     "kind = \"lognormal\"",
                 ),
                 "w.toml:24: median is missing",
+            ),
+            (
+                ("count = 3", "count = 100001"),
+                "machines: from 1 to 100000, not 100001",
+            ),
+            (
+                ("count = 2", "count = 10001"),
+                "w.toml:14: count: from 1 to 10000, not 10001",
+            ),
+            (
+                ("rate = 0.5", "rate = 0.5\nfails = 0.901"),
+                "w.toml:14: fails: a part of all runs, at most 0.9",
             ),
             (("drain = 2", "drain = 3"), "there is no machine 3"),
             (("drain = 2", "drain = 2\ngone = 1"), "one of drain"),
