@@ -16,6 +16,12 @@ struct Folder {
     ended: Option<Exit>,
 }
 
+impl Folder {
+    fn runs(&self, boot: u64) -> bool {
+        self.ended.is_none() && self.started.is_some_and(|(_, began)| began == boot)
+    }
+}
+
 /// What a machine does that others see, or that takes time.
 #[derive(Clone, Debug)]
 pub enum Deed {
@@ -39,6 +45,7 @@ pub struct Machine {
     /// Counts the agent's lives: what was meant for an earlier one is lost.
     pub life: u64,
     boot: u64,
+    replaced: u64,
     term: Term,
     folders: BTreeMap<Run, Folder>,
     /// Every run whose program was ever executed here.
@@ -48,19 +55,15 @@ pub struct Machine {
 impl Machine {
     /// One that is switched on, with its agent.
     #[must_use]
-    pub fn new(n: usize, cpus: u64) -> Machine {
+    pub fn new(n: usize, total: Resources, zone: Option<String>) -> Machine {
         let facts = AgentFacts {
             identity: format!("machine-{n}"),
             hostname: format!("machine-{n}"),
             address: "10.0.0.1".into(),
             region: None,
-            zone: None,
+            zone,
             attributes: vec![],
-            total: Resources {
-                cpu_milli: cpus * 1_000,
-                memory_bytes: cpus << 30,
-                ..Resources::NONE
-            },
+            total,
             port_set: Default::default(),
             runtimes: vec![Runtime::Process],
             version: String::new(),
@@ -71,6 +74,7 @@ impl Machine {
             agent: None,
             life: 0,
             boot: 1,
+            replaced: 0,
             term: Term(0),
             folders: BTreeMap::new(),
             executed: BTreeSet::new(),
@@ -118,6 +122,15 @@ impl Machine {
         self.boot += 1;
     }
 
+    /// Another machine stands in its place: it has no files, and an identity of its own.
+    pub fn replace(&mut self) {
+        self.reboot();
+        self.replaced += 1;
+        self.facts.identity = format!("{}-{}", self.facts.hostname, self.replaced);
+        self.folders.clear();
+        self.term = Term(0);
+    }
+
     /// Something happens to the agent, if it runs.
     pub fn step(&mut self, now: Instant, event: Event) -> Vec<Deed> {
         if let Event::SessionOpened(term) = &event {
@@ -136,22 +149,36 @@ impl Machine {
         let Some(folder) = self.folders.get_mut(&run) else {
             return false;
         };
-        let runs = folder.started.is_some_and(|(_, began)| began == boot);
-        if !runs || folder.ended.is_some() {
+        if !folder.runs(boot) {
             return false;
         }
         folder.ended = Some(exit);
         true
     }
 
+    /// What the programs that run now need.
+    #[must_use]
+    pub fn used(&self) -> Resources {
+        let mut used = Resources::NONE;
+        for folder in self.folders.values().filter(|it| it.runs(self.boot)) {
+            used.add(&folder.launch.spec.resources);
+        }
+        used
+    }
+
     /// Programs that run now.
     #[must_use]
-    pub fn running(&self) -> u64 {
-        let boot = self.boot;
-        let running = self.folders.values().filter(|folder| {
-            folder.ended.is_none() && folder.started.is_some_and(|(_, began)| began == boot)
-        });
-        running.count() as u64
+    pub fn running(&self) -> usize {
+        self.folders
+            .values()
+            .filter(|it| it.runs(self.boot))
+            .count()
+    }
+
+    /// What a run was asked to be, as its files say.
+    #[must_use]
+    pub fn launch_of(&self, run: Run) -> Option<&Launch> {
+        self.folders.get(&run).map(|folder| &folder.launch)
     }
 
     fn perform(&mut self, now: Instant, actions: Vec<Action>) -> Vec<Deed> {

@@ -1,98 +1,53 @@
-//! A whole cluster in one thread and virtual time: the real core, the real agent cores, native
-//! frameworks, a store, a network and faults. One seed decides everything.
+//! A whole cluster in one thread and virtual time: the real core, the real agent cores, frameworks, a
+//! store, a network and faults. One seed decides everything.
 //!
 //! Faults come for a while and then no more; after that everything must heal: every task of every
 //! framework finishes, no run is executed twice, no machine runs more than it has, no task is lost
-//! that its machine still knows, nothing stays charged. After each step of the core all of its
-//! invariants hold.
+//! that its machine still knows, nothing stays charged. As the core steps its invariants hold, and what
+//! is promised to roles and operators (`checks.rs`).
+//!
+//! | to find | open |
+//! |---|---|
+//! | what breaks, and when | `faults.rs` |
+//! | what people ask for: installs, tasks, what operators do | `people.rs`, `operators.rs` |
+//! | the master around the core, what machines do, connections | `master.rs`, `machines.rs`, `network.rs` |
+//! | what must hold | `checks.rs` |
+//! | how it is shown | `show.rs` |
 
+mod checks;
 mod faults;
 mod machines;
 mod master;
 mod network;
+mod operators;
+mod people;
+mod play;
+mod show;
 
-use crate::job::Progress;
-use crate::machine::{Deed, Machine};
+pub use play::{Bug, Faults, Outcome, Pace, Play, Problem};
+
+use crate::guest::Guest;
+use crate::job::Jobs;
+use crate::machine::Machine;
+use crate::report::{Meter, Report};
 use crate::rng::Rng;
 use crate::store::Store;
-use mezzo_agent_core::{Ending, Exit, Kill, Launch};
+use crate::workload::Ends;
+use mezzo_agent_core::{Exit, Kill, Launch};
 use mezzo_core::outbox::Outbox;
 use mezzo_core::{Batch, Cluster, Event, Turn};
-use mezzo_types::{BatchId, Instant, Run, SessionId};
+use mezzo_types::{AgentId, BatchId, Instant, Resources, Run, SessionId, TurnId};
+use operators::Operators;
+use people::People;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::io::Write as _;
-
-/// What is played.
-#[derive(Clone, Copy, Debug)]
-pub struct Play {
-    /// Decides everything.
-    pub seed: u64,
-    /// Machines.
-    pub machines: usize,
-    /// Processors of each.
-    pub cpus: u64,
-    /// Frameworks, over half as many roles.
-    pub frameworks: usize,
-    /// Tasks of each framework.
-    pub tasks: u64,
-    /// How long faults come, in milliseconds.
-    pub faults_ms: u64,
-    /// Time between two faults, on average, in milliseconds.
-    pub fault_every_ms: u64,
-    /// A deliberate bug, to prove that the checks find it.
-    pub bug: Option<Bug>,
-    /// Print everything that happens, with its time in milliseconds.
-    pub print: bool,
-}
-
-impl Play {
-    /// A small cluster with many faults.
-    #[must_use]
-    pub fn short(seed: u64) -> Play {
-        Play {
-            seed,
-            machines: 4,
-            cpus: 4,
-            frameworks: 4,
-            tasks: 25,
-            faults_ms: 120_000,
-            fault_every_ms: 3_000,
-            bug: None,
-            print: false,
-        }
-    }
-}
-
-/// Deliberate bugs of the driver or the agents around the cores.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bug {
-    /// What waits for a batch is let out before it is durable.
-    SpeaksTooEarly,
-    /// An acknowledged end is forgotten by the agent although the master's batch may be lost.
-    AcknowledgesTooEarly,
-    /// A master that takes the lead misses the newest batch.
-    ForgetsABatch,
-    /// An agent that is started again executes what had been executed.
-    ExecutesTwice,
-    /// A turn that faulted is committed as an empty one.
-    CommitsFaults,
-}
-
-/// How it went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// The virtual time when everything had finished, in milliseconds.
-    pub healed_ms: u64,
-    /// Events that were played.
-    pub events: u64,
-    /// A digest of every event and action: the same seed gives the same.
-    pub trace: u64,
-}
+use std::fmt::Write as _;
+use std::sync::Arc;
 
 /// Healing may take so long after the last fault, in milliseconds.
 const HEALING_MS_MAX: u64 = 4 * 3_600_000;
-/// A program runs at most so long, in milliseconds.
-const PROGRAM_MS_MAX: u64 = 20_000;
+/// When the play begins, in milliseconds.
+const BEGIN_MS: u64 = 1_000;
 
 type Session = SessionId;
 
@@ -103,20 +58,42 @@ enum Happens {
     /// So far the store has written.
     Durable(u64, BatchId),
     /// A turn ends.
-    TurnEnds(u64, Box<Turn>),
+    TurnEnds(u64, Box<Turn>, Mood),
     /// From the master to a machine over a session.
-    Down(usize, Session, Down),
+    Down(usize, Session, Box<Down>),
     /// A machine's agent dials.
     Dial(usize, u64),
     /// Its agent has a deadline, or hears of its programs.
     AgentTick(usize, u64),
-    AgentHears(usize, u64, mezzo_agent_core::Event),
+    AgentHears(usize, u64, Box<mezzo_agent_core::Event>),
     ProgramEnds(usize, Run, Exit),
     MasterTick(u64),
+    /// A task arrives for this framework.
+    Arrives(usize),
+    /// Somebody asks, or asks again.
+    Asks(people::Ask),
+    /// What operators do next, according to the workload.
+    Acts,
     /// Faults.
     NextFault,
+    Heals,
     AgentStarts(usize, u64),
+    MachineReplaced(usize),
     MasterStarts,
+}
+
+/// How a guest's turn goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mood {
+    Good,
+    /// It traps.
+    Traps,
+    /// It takes nearly as long as it may.
+    Slow,
+    /// It takes longer than it may.
+    TooSlow,
+    /// It asks for nonsense.
+    Confused,
 }
 
 #[derive(Clone, Debug)]
@@ -135,113 +112,212 @@ struct Master {
     /// Issued, and not durable yet.
     writing: VecDeque<Batch>,
     sessions: BTreeMap<Session, usize>,
+    /// When it is to step next if nothing happens before.
+    tick_at: u64,
+    /// Sessions that stand, as the core has said.
+    welcome: BTreeMap<Session, AgentId>,
+    /// What running turns were offered.
+    leases: BTreeMap<TurnId, Vec<(AgentId, Resources)>>,
+    /// The top-level role of each of those turns.
+    roles: BTreeMap<TurnId, String>,
+}
+
+/// A machine's live connection.
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    session: Session,
+    /// When its last message in each direction arrives.
+    last: [u64; 2],
 }
 
 /// See the module.
 pub struct World {
     play: Play,
+    guest: Box<dyn Guest>,
     rng: Rng,
     now: u64,
     queue: BTreeMap<(u64, u64), Happens>,
     order: u64,
-    events: u64,
+    /// Events that were played.
+    step: u64,
+    /// Steps of masters.
+    steps: u64,
     trace: u64,
+    line: String,
+    /// What the newest step did, if somebody watches.
+    lines: Vec<String>,
     store: Store,
     /// The store before the newest batch, for the bug that forgets it.
     before: Store,
     durable: BatchId,
     master: Option<Master>,
     masters: u64,
+    faults: faults::Armed,
     machines: Vec<Machine>,
-    /// The machine's live connection, and when its last message in each direction arrives.
-    links: Vec<Option<(Session, [u64; 2])>>,
+    links: Vec<Option<Link>>,
+    /// Nobody reaches this machine until then.
+    cut_off_until: Vec<u64>,
+    /// When each agent is to step next.
+    agent_ticks: Vec<u64>,
     last_session: u64,
-    requests: u64,
+    people: People,
+    operators: Operators,
     executed: BTreeSet<Run>,
+    meter: Meter,
+}
+
+thread_local! {
+    static PLAYING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is in a world: a panic there is a problem that [`World::advance`] returns, and
+/// need not be printed besides.
+#[must_use]
+pub fn is_playing() -> bool {
+    PLAYING.get()
 }
 
 impl World {
     /// Plays it to the end; the error says what is wrong, when, and how to see it again.
-    pub fn play(play: Play) -> Result<Outcome, String> {
-        let again = format!(
-            "seed {}: `mezzo sim --seed {} --print` plays it again",
-            play.seed, play.seed
-        );
-        let mut world = World::new(play);
-        let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.run()));
-        match played {
-            Ok(Ok(outcome)) => Ok(outcome),
-            Ok(Err(problem)) => Err(format!("{problem} (at {} ms; {again})", world.now)),
-            Err(panic) => {
-                let words = panic.downcast_ref::<String>().cloned();
-                let words = words.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).into()));
-                let words = words.unwrap_or_else(|| "a panic".into());
-                Err(format!("{words} (at {} ms; {again})", world.now))
+    pub fn play(play: Play) -> Result<Outcome, Problem> {
+        let mut world = World::native(play);
+        loop {
+            if let Some(outcome) = world.advance()? {
+                return Ok(outcome);
             }
         }
     }
 
-    fn new(play: Play) -> World {
+    /// A world whose frameworks are the simulator's own.
+    #[must_use]
+    pub fn native(play: Play) -> World {
+        let jobs = Jobs::new(&play.workload, play.seed);
+        World::new(play, Box::new(jobs))
+    }
+
+    /// A world before its first event.
+    #[must_use]
+    pub fn new(play: Play, guest: Box<dyn Guest>) -> World {
+        let workload = Arc::clone(&play.workload);
+        let groups = workload.machines.iter();
+        let machines = groups.flat_map(|group| std::iter::repeat_n(group, group.count));
+        let machines: Vec<Machine> = machines
+            .enumerate()
+            .map(|(n, group)| Machine::new(n, group.total.clone(), group.zone.clone()))
+            .collect();
+        let count = machines.len();
         let mut world = World {
-            play,
+            guest,
             rng: Rng::new(play.seed),
-            now: 1_000,
+            now: BEGIN_MS,
             queue: BTreeMap::new(),
             order: 0,
-            events: 0,
+            step: 0,
+            steps: 0,
             trace: 0xcbf2_9ce4_8422_2325,
+            line: String::new(),
+            lines: Vec::new(),
             store: Store::default(),
             before: Store::default(),
             durable: BatchId(0),
             master: None,
             masters: 0,
-            machines: (0..play.machines)
-                .map(|n| Machine::new(n, play.cpus))
-                .collect(),
-            links: vec![None; play.machines],
+            faults: faults::Armed::default(),
+            machines,
+            links: vec![None; count],
+            cut_off_until: vec![0; count],
+            agent_ticks: vec![u64::MAX; count],
             last_session: 0,
-            requests: 0,
+            people: People::new(&workload),
+            operators: Operators::new(count, play.faults.operators || workload.has_quota()),
             executed: BTreeSet::new(),
+            meter: Meter::new(&play.workload, play.sample_ms),
+            play,
         };
         world.start_master();
-        for n in 0..play.frameworks {
-            world.install(n);
-        }
-        for n in 0..play.machines {
+        world.begin_asking(&workload);
+        for n in 0..count {
             let life = world.machines[n].life;
             world.after(10, 100, Happens::Dial(n, life));
         }
-        if play.faults_ms > 0 {
-            world.after(1, play.fault_every_ms * 2, Happens::NextFault);
+        if world.play.faults.until_ms > 0 {
+            let every = world.play.faults.every_ms;
+            world.after(1, every * 2, Happens::NextFault);
+            world.at(world.play.faults.until_ms, Happens::Heals);
         }
         world
     }
 
-    fn run(&mut self) -> Result<Outcome, String> {
-        let late = self.play.faults_ms + HEALING_MS_MAX;
-        while let Some(((at, _), happens)) = self.queue.pop_first() {
-            self.now = self.now.max(at);
-            if self.now > late {
-                return Err(format!("it does not heal: {}", self.unfinished()));
+    /// Plays the next event; the outcome, if the play is over.
+    pub fn advance(&mut self) -> Result<Option<Outcome>, Problem> {
+        self.lines.clear();
+        PLAYING.set(true);
+        let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.play_next()));
+        PLAYING.set(false);
+        let problem = match played {
+            Ok(Ok(outcome)) => return Ok(outcome),
+            Ok(Err(problem)) => problem,
+            Err(panic) => {
+                let words = panic.downcast_ref::<String>().cloned();
+                let words = words.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).into()));
+                words.unwrap_or_else(|| "a panic".into())
             }
-            self.events += 1;
-            self.note(&format!("{at} {happens:?}"));
-            self.happen(happens)?;
-            if self.now > self.play.faults_ms && self.is_finished() {
-                return self.finish();
-            }
-        }
-        Err(format!("nothing happens any more: {}", self.unfinished()))
+        };
+        Err(Problem {
+            seed: self.play.seed,
+            step: self.step,
+            at_ms: self.now,
+            what: problem,
+            again: self.play.again.clone(),
+        })
     }
 
-    fn note(&mut self, words: &str) {
-        if self.play.print {
-            // Whoever has stopped reading has seen enough.
-            let _ = writeln!(std::io::stdout(), "{words}");
+    fn play_next(&mut self) -> Result<Option<Outcome>, String> {
+        let Some(((at, _), happens)) = self.queue.pop_first() else {
+            return Err(format!("nothing happens any more: {}", self.unfinished()));
+        };
+        let workload = Arc::clone(&self.play.workload);
+        let last_ms = self.play.faults.until_ms.max(workload.duration_ms);
+        if workload.ends == Ends::WithTheTime && at > workload.duration_ms.max(BEGIN_MS) {
+            self.sample(workload.duration_ms);
+            self.now = self.now.max(workload.duration_ms);
+            self.check_all()?;
+            return Ok(Some(self.outcome()));
         }
-        // FNV-1a.
-        for byte in words.bytes() {
-            self.trace = (self.trace ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        if at > last_ms + HEALING_MS_MAX {
+            return Err(format!("it does not heal: {}", self.unfinished()));
+        }
+        self.sample(at);
+        self.now = self.now.max(at);
+        self.step += 1;
+        self.note_event(at, &happens);
+        self.happen(happens)?;
+        if workload_is_over(&self.play, self.now) && self.is_finished() {
+            self.check_all()?;
+            self.check_nothing_is_left()?;
+            return Ok(Some(self.outcome()));
+        }
+        Ok(None)
+    }
+
+    fn outcome(&self) -> Outcome {
+        Outcome {
+            healed_ms: self.now,
+            events: self.step,
+            trace: self.trace,
+        }
+    }
+
+    /// How it went so far, in figures.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        self.meter.report(&self.play.workload, self.now, self.step)
+    }
+
+    fn sample(&mut self, until_ms: u64) {
+        while self.meter.next_ms() <= until_ms {
+            let state = self.master.as_ref().map(|master| master.cluster.state());
+            self.meter.sample(state);
         }
     }
 
@@ -262,78 +338,48 @@ impl World {
     fn happen(&mut self, happens: Happens) -> Result<(), String> {
         let current = self.master.as_ref().map(|master| master.number);
         match happens {
-            Happens::Master(number, event) if Some(number) == current => {
-                if let (Event::AgentDisconnected(session), Some(master)) =
-                    (&*event, &mut self.master)
-                {
-                    master.sessions.remove(session);
-                }
-                self.step(*event);
-            }
-            Happens::MasterTick(number) if Some(number) == current => self.step(Event::Tick),
+            Happens::Master(number, event) if Some(number) == current => self.reach_master(*event),
+            Happens::MasterTick(number) if Some(number) == current => self.master_tick(),
             Happens::Durable(number, batch) if Some(number) == current => self.durable(batch),
-            Happens::TurnEnds(number, turn) if Some(number) == current => self.end_turn(*turn),
+            Happens::TurnEnds(number, turn, mood) if Some(number) == current => {
+                self.end_turn(*turn, mood);
+            }
             // Meant for a master that is no more.
             Happens::Master(..)
             | Happens::MasterTick(_)
             | Happens::Durable(..)
             | Happens::TurnEnds(..) => {}
-            Happens::Down(machine, session, down) => self.arrive(machine, session, down),
+            Happens::Down(machine, session, down) => self.arrive(machine, session, *down),
             Happens::Dial(machine, life) if self.machines[machine].life == life => {
-                self.dial(machine)
+                self.dial(machine);
             }
             Happens::AgentTick(machine, life) if self.machines[machine].life == life => {
-                self.hear(machine, mezzo_agent_core::Event::Tick);
+                self.agent_tick(machine);
             }
             Happens::AgentHears(machine, life, event) if self.machines[machine].life == life => {
-                self.hear(machine, event);
+                self.hear(machine, *event);
             }
             Happens::Dial(..) | Happens::AgentTick(..) | Happens::AgentHears(..) => {}
-            Happens::ProgramEnds(machine, run, exit) => {
-                if self.machines[machine].end(run, exit) {
-                    let life = self.machines[machine].life;
-                    let ended = mezzo_agent_core::Event::Ended(run, Ending::Exit(exit));
-                    self.after(0, 20, Happens::AgentHears(machine, life, ended));
-                }
-            }
-            Happens::AgentStarts(machine, life) => {
-                if self.machines[machine].life == life {
-                    let mut deeds = self.machines[machine].start(Instant(self.now));
-                    if self.play.bug == Some(Bug::ExecutesTwice) {
-                        let executed = self.machines[machine].executed.first().copied();
-                        deeds.extend(executed.map(Deed::Executed));
-                    }
-                    self.perform(machine, deeds);
-                    let life = self.machines[machine].life;
-                    self.after(10, 1_000, Happens::Dial(machine, life));
-                }
-            }
+            Happens::ProgramEnds(machine, run, exit) => self.end_program(machine, run, exit),
+            Happens::Arrives(framework) => self.task_arrives(framework),
+            Happens::Asks(ask) => self.ask(ask),
+            Happens::Acts => self.act_next(),
+            Happens::NextFault => self.fault(),
+            Happens::Heals => self.heal(),
+            Happens::AgentStarts(machine, life) => self.start_agent(machine, life),
+            Happens::MachineReplaced(machine) => self.replace_machine(machine),
             Happens::MasterStarts => {
                 if self.master.is_none() {
                     self.start_master();
-                    self.install_missing();
+                    self.ask_again();
                 }
             }
-            Happens::NextFault => self.fault(),
         }
-        Ok(())
-    }
-
-    /// An install that died with its master was never answered: whoever asked asks again.
-    fn install_missing(&mut self) {
-        for n in 0..self.play.frameworks {
-            let there = self.master.as_ref().is_some_and(|master| {
-                let state = master.cluster.state();
-                state.framework_named(&format!("f{n}")).is_some()
-            });
-            if !there {
-                self.install(n);
-            }
-        }
+        self.check_step()
     }
 
     fn arrive(&mut self, machine: usize, session: Session, down: Down) {
-        if self.links[machine].is_none_or(|(live, _)| live != session) {
+        if !self.is_linked(machine, session) {
             return;
         }
         use mezzo_agent_core::Event as Hears;
@@ -348,48 +394,24 @@ impl World {
         }
     }
 
-    fn progress(&self, n: usize) -> Option<Progress> {
-        let master = self.master.as_ref()?;
-        let framework = master.cluster.state().framework_named(&format!("f{n}"))?;
-        let state = framework.state.get("progress").map(|bytes| &**bytes);
-        Some(Progress::of(state))
-    }
-
-    fn is_finished(&self) -> bool {
-        let all = Progress {
-            left: 0,
-            done: self.play.tasks,
-        };
-        (0..self.play.frameworks).all(|n| self.progress(n) == Some(all))
-    }
-
     fn unfinished(&self) -> String {
-        let progress: Vec<Option<Progress>> = (0..self.play.frameworks)
-            .map(|n| self.progress(n))
-            .collect();
-        format!("of {} tasks each {progress:?}", self.play.tasks)
+        let mut text = String::new();
+        for (n, framework) in self.play.workload.frameworks.iter().enumerate() {
+            let progress = self.progress(n).unwrap_or_default();
+            let arrived = self.people.arrived(n);
+            if progress.done < arrived {
+                let _ = write!(
+                    text,
+                    "{} has finished {} of {arrived} tasks; ",
+                    framework.name, progress.done
+                );
+            }
+        }
+        text + &self.operators.unfinished()
     }
+}
 
-    /// Everything has finished: nothing may be left over.
-    fn finish(&mut self) -> Result<Outcome, String> {
-        if let Some(master) = &self.master {
-            let state = master.cluster.state();
-            for (id, agent) in &state.agents {
-                if !agent.used.is_none() {
-                    return Err(format!("agent {id} still has {:?} in use", agent.used));
-                }
-            }
-            if let Some(run) = state.runs.keys().next() {
-                return Err(format!("run {run} is left over"));
-            }
-        }
-        if let Some(n) = self.machines.iter().position(|it| it.running() > 0) {
-            return Err(format!("machine {n} runs programs that nobody knows"));
-        }
-        Ok(Outcome {
-            healed_ms: self.now,
-            events: self.events,
-            trace: self.trace,
-        })
-    }
+fn workload_is_over(play: &Play, now: u64) -> bool {
+    let last_ms = play.faults.until_ms.max(play.workload.duration_ms);
+    play.workload.ends == Ends::WhenAllIsDone && now > last_ms
 }

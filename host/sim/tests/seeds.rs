@@ -24,6 +24,49 @@ fn the_same_seed_plays_the_same() {
     }
 }
 
+#[test]
+fn every_kind_of_fault_comes() {
+    let mut missing: Vec<&str> = vec![
+        "is cut",
+        "a partition",
+        "is killed",
+        "reboots",
+        "loses its power for good",
+        "is replaced",
+        "dies in its next step",
+        "written all the same: false",
+        "written all the same: true",
+        "1 batches are, 0 are not",
+        "0 batches are, 1 are not",
+        "is torn after",
+        "Traps turn",
+        "Slow turn",
+        "TooSlow turn",
+        "Confused turn",
+        "what: Drain",
+        "what: Deactivate",
+        "what: Activate",
+        "what: Gone",
+        "limit_cpu_milli: Some",
+        "it is done: false",
+    ];
+    for seed in 1..=SEEDS {
+        let play = Play {
+            watch: true,
+            ..Play::short(seed)
+        };
+        let mut world = World::native(play);
+        while world.advance().expect("it heals").is_none() {
+            let lines = world.lines().join("\n");
+            missing.retain(|kind| !lines.contains(kind));
+        }
+        if missing.is_empty() {
+            return;
+        }
+    }
+    panic!("these faults never come: {missing:?}");
+}
+
 fn is_found(bug: Bug) {
     let found = (1..=SEEDS_UNTIL_FOUND).find_map(|seed| {
         let play = Play {
@@ -33,6 +76,8 @@ fn is_found(bug: Bug) {
         World::play(play).err().map(|problem| (seed, problem))
     });
     let (seed, problem) = found.unwrap_or_else(|| panic!("{bug:?} is not found"));
+    let without = World::play(Play::short(seed));
+    without.unwrap_or_else(|problem| panic!("it is not the bug that was found: {problem}"));
     println!("{bug:?} is found with seed {seed}: {problem}");
 }
 
@@ -59,4 +104,9 @@ fn executing_twice_is_found() {
 #[test]
 fn committing_a_fault_is_found() {
     is_found(Bug::CommitsFaults);
+}
+
+#[test]
+fn trusting_half_a_batch_is_found() {
+    is_found(Bug::TrustsWhatIsTorn);
 }

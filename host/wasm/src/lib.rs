@@ -35,6 +35,7 @@ mod timers;
 mod wasi;
 mod workers;
 
+pub use cache::digest_of;
 pub use compile::{CompileCommand, compile_child_main};
 pub use component::check_component;
 pub use limits::SandboxLimits;

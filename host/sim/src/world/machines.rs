@@ -1,11 +1,14 @@
 //! What machines do: statuses that are said, programs that begin and end.
 
-use super::{Bug, Happens, PROGRAM_MS_MAX, World};
+use super::{Bug, Happens, World};
 use crate::job;
 use crate::machine::Deed;
-use mezzo_agent_core::Exit;
+use mezzo_agent_core::{Ending, Exit};
 use mezzo_core::Event;
 use mezzo_types::{Instant, Run, Status};
+
+/// A program of a guest that does not say how long it takes runs for at most so long, in milliseconds.
+const PROGRAM_MS_MAX: u64 = 20_000;
 
 impl World {
     pub(super) fn hear(&mut self, machine: usize, event: mezzo_agent_core::Event) {
@@ -13,63 +16,129 @@ impl World {
         self.perform(machine, deeds);
     }
 
-    pub(super) fn perform(&mut self, machine: usize, deeds: Vec<Deed>) {
+    pub(super) fn agent_tick(&mut self, machine: usize) {
+        self.agent_ticks[machine] = u64::MAX;
+        let due = self
+            .agent_deadline(machine)
+            .is_some_and(|at| at <= self.now);
+        if due {
+            self.hear(machine, mezzo_agent_core::Event::Tick);
+        } else {
+            self.await_agent_tick(machine);
+        }
+    }
+
+    fn agent_deadline(&self, machine: usize) -> Option<u64> {
+        let agent = self.machines[machine].agent.as_ref()?;
+        agent.next_deadline().map(|at| at.0)
+    }
+
+    fn await_agent_tick(&mut self, machine: usize) {
+        let Some(at) = self.agent_deadline(machine) else {
+            return;
+        };
+        let at = at.max(self.now + 1);
+        if at < self.agent_ticks[machine] {
+            self.agent_ticks[machine] = at;
+            let life = self.machines[machine].life;
+            self.at(at, Happens::AgentTick(machine, life));
+        }
+    }
+
+    pub(super) fn start_agent(&mut self, machine: usize, life: u64) {
+        if self.machines[machine].life != life {
+            return;
+        }
+        let mut deeds = self.machines[machine].start(Instant(self.now));
+        self.agent_ticks[machine] = u64::MAX;
+        if self.play.bug == Some(Bug::ExecutesTwice) {
+            let executed = self.machines[machine].executed.first().copied();
+            deeds.extend(executed.map(Deed::Executed));
+        }
+        self.perform(machine, deeds);
         let life = self.machines[machine].life;
+        self.after(10, 1_000, Happens::Dial(machine, life));
+    }
+
+    pub(super) fn perform(&mut self, machine: usize, deeds: Vec<Deed>) {
         for deed in deeds {
             match deed {
-                Deed::Say(run, sequence, status) => self.report(machine, run, sequence, status),
+                Deed::Say(run, sequence, status) => {
+                    self.report_status(machine, run, sequence, status)
+                }
                 Deed::SayUnknown(run) => {
-                    if let Some((session, _)) = self.links[machine] {
-                        self.up(machine, Event::KillUnknown(session, run));
+                    if let Some(link) = self.links[machine] {
+                        self.up(machine, Event::KillUnknown(link.session, run));
                     }
                 }
-                Deed::Executed(run) => {
-                    let new = self.executed.insert(run);
-                    assert!(new, "run {run} is executed twice");
-                    let needs = self.machines[machine].running() * job::CPU_MILLI;
-                    let has = self.machines[machine].facts.total.cpu_milli;
-                    assert!(
-                        needs <= has,
-                        "machine {machine} has {has} thousandths of a cpu, and its programs need {needs}"
-                    );
-                    let started = mezzo_agent_core::Event::Started(run);
-                    self.after(1, 20, Happens::AgentHears(machine, life, started));
-                    let exit = Exit::Code(i32::from(self.rng.chance(100)));
-                    let end = Happens::ProgramEnds(machine, run, exit);
-                    self.after(1, PROGRAM_MS_MAX, end);
-                }
+                Deed::Executed(run) => self.execute(machine, run),
                 Deed::Signalled(run) => {
                     let end = Happens::ProgramEnds(machine, run, Exit::Signal(15));
                     self.after(1, 500, end);
                 }
             }
         }
-        let deadline = self.machines[machine]
-            .agent
-            .as_ref()
-            .and_then(mezzo_agent_core::Agent::next_deadline);
-        if let Some(at) = deadline {
-            let at = at.0.max(self.now + 1);
-            self.at(at, Happens::AgentTick(machine, life));
+        self.await_agent_tick(machine);
+    }
+
+    fn execute(&mut self, machine: usize, run: Run) {
+        let new = self.executed.insert(run);
+        assert!(new, "run {run} is executed twice");
+        let it = &self.machines[machine];
+        let (needs, has) = (it.used(), &it.facts.total);
+        assert!(
+            has.contains(&needs),
+            "machine {machine} has {has:?}, and its programs need {needs:?}"
+        );
+        let life = it.life;
+        let launch = it.launch_of(run);
+        let told = launch.and_then(|launch| job::told(&launch.spec));
+        let workload = &self.play.workload;
+        let framework = launch.and_then(|launch| {
+            let mut all = workload.frameworks.iter();
+            all.position(|framework| framework.name == launch.framework)
+        });
+        let started = Box::new(mezzo_agent_core::Event::Started(run));
+        self.after(1, 20, Happens::AgentHears(machine, life, started));
+        let fails = framework.map_or(0, |n| self.play.workload.framework(n).fails_per_mille);
+        let takes_ms = match told {
+            Some((_, takes_ms)) => takes_ms.max(1),
+            None => self.rng.between(1, PROGRAM_MS_MAX),
+        };
+        let exit = Exit::Code(i32::from(self.rng.chance(fails)));
+        let at = self.now + takes_ms;
+        self.at(at, Happens::ProgramEnds(machine, run, exit));
+        if let (Some(n), Some((number, _))) = (framework, told)
+            && let Some(arrived) = self.people.first_start(n, number)
+        {
+            self.meter.started(n, self.now - arrived);
         }
     }
 
-    pub(super) fn report(&mut self, machine: usize, run: Run, sequence: u64, status: Status) {
-        let Some((session, _)) = self.links[machine] else {
+    pub(super) fn end_program(&mut self, machine: usize, run: Run, exit: Exit) {
+        if self.machines[machine].end(run, exit) {
+            let life = self.machines[machine].life;
+            let ended = Box::new(mezzo_agent_core::Event::Ended(run, Ending::Exit(exit)));
+            self.after(0, 20, Happens::AgentHears(machine, life, ended));
+        }
+    }
+
+    fn report_status(&mut self, machine: usize, run: Run, sequence: u64, status: Status) {
+        let Some(link) = self.links[machine] else {
             return;
         };
         let ends = status.state.is_final();
         self.up(
             machine,
             Event::StatusReported {
-                session,
+                session: link.session,
                 run,
                 sequence,
                 status,
             },
         );
         if ends && self.play.bug == Some(Bug::AcknowledgesTooEarly) {
-            let acknowledged = mezzo_agent_core::Event::Acknowledged(run, sequence);
+            let acknowledged = Box::new(mezzo_agent_core::Event::Acknowledged(run, sequence));
             let life = self.machines[machine].life;
             self.after(0, 0, Happens::AgentHears(machine, life, acknowledged));
         }

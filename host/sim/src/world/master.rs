@@ -1,18 +1,20 @@
 //! The master of the simulation: the real core and its outbox, turns that take their time, and a store
 //! that writes in order.
 
-use super::{Bug, Down, Happens, Master, World};
-use crate::job;
+use super::{Bug, Down, Happens, Master, Mood, World};
+use crate::guest::Ran;
 use mezzo_agent_core::{Kill, Launch};
-use mezzo_core::event::Install;
 use mezzo_core::outbox::Outbox;
 use mezzo_core::turn::Fault;
-use mezzo_core::{
-    Action, Cluster, ClusterLimits, Event, FaultKind, FrameworkLimits, Request, Turn,
-};
-use mezzo_types::{BatchId, Digest, Instant, RequestId, TurnId};
+use mezzo_core::{Action, Batch, Cluster, ClusterLimits, Effects, Event, FaultKind, Turn};
+use mezzo_types::{BatchId, Instant};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+
+/// Guarantees are checked so many times as often as everything.
+const CHECKS_OF_GUARANTEES: u64 = 100;
+/// What a slow turn costs, in microseconds: its framework counts as heavy for a while.
+const SLOW_CPU_US: u64 = 200_000;
 
 impl World {
     pub(super) fn start_master(&mut self) {
@@ -20,8 +22,11 @@ impl World {
             agent_silent_ms: 30_000,
             ..ClusterLimits::default()
         };
+        if self.play.bug == Some(Bug::TrustsWhatIsTorn) {
+            self.store.trust_what_is_torn();
+        }
         let cluster =
-            Cluster::restore(self.store.records(), limits).expect("what was written is sound");
+            Cluster::restore(self.store.load(), limits).expect("what was written is sound");
         self.masters += 1;
         self.master = Some(Master {
             number: self.masters,
@@ -29,6 +34,10 @@ impl World {
             outbox: Outbox::default(),
             writing: VecDeque::new(),
             sessions: BTreeMap::new(),
+            tick_at: u64::MAX,
+            welcome: BTreeMap::new(),
+            leases: BTreeMap::new(),
+            roles: BTreeMap::new(),
         });
         self.step(Event::Led {
             name: "sim".into(),
@@ -36,24 +45,58 @@ impl World {
         });
     }
 
-    pub(super) fn install(&mut self, n: usize) {
-        self.requests += 1;
-        let install = Install {
-            name: format!("f{n}"),
-            role: format!("r{}", n / 2),
-            component: Digest([1; 32]),
-            web: false,
-            options: "{}".into(),
-            limits: FrameworkLimits {
-                faults_max: 1_000_000,
-                ..FrameworkLimits::default()
-            },
-            principal: Arc::from("sim"),
+    pub(super) fn reach_master(&mut self, event: Event) {
+        let Some(master) = &mut self.master else {
+            return;
         };
-        self.step(Event::Asked(
-            RequestId(self.requests),
-            Request::Install(install),
-        ));
+        match &event {
+            Event::AgentDisconnected(session) => {
+                master.sessions.remove(session);
+                master.welcome.remove(session);
+            }
+            Event::AgentConnected { session, .. }
+            | Event::StatusReported { session, .. }
+            | Event::KillUnknown(session, _) => {
+                // What is under way when a connection is cut is lost.
+                let machine = master.sessions.get(session).copied();
+                if !machine.is_some_and(|machine| self.is_linked(machine, *session)) {
+                    return;
+                }
+            }
+            _ => {}
+        }
+        self.step(event);
+    }
+
+    pub(super) fn master_tick(&mut self) {
+        let Some(master) = &mut self.master else {
+            return;
+        };
+        master.tick_at = u64::MAX;
+        let due = master
+            .cluster
+            .next_deadline()
+            .is_some_and(|at| at.0 <= self.now);
+        if due {
+            self.step(Event::Tick);
+        } else {
+            self.await_tick();
+        }
+    }
+
+    fn await_tick(&mut self) {
+        let Some(master) = &mut self.master else {
+            return;
+        };
+        let Some(at) = master.cluster.next_deadline() else {
+            return;
+        };
+        let at = at.0.max(self.now + 1);
+        if at < master.tick_at {
+            master.tick_at = at;
+            let number = master.number;
+            self.at(at, Happens::MasterTick(number));
+        }
     }
 
     /// One step of the core, and what comes of it.
@@ -64,47 +107,89 @@ impl World {
         };
         let mut actions = Vec::new();
         master.cluster.step(now, event, &mut actions);
-        if let Err(violation) = master.cluster.check() {
-            panic!("{violation}");
-        }
+        self.steps += 1;
         let number = master.number;
-        let mut ready = Vec::new();
-        let mut later = Vec::new();
-        for action in actions {
-            match action {
-                Action::Commit(batch) => {
-                    master.outbox.issued(batch.id);
-                    later.push(Happens::Durable(number, batch.id));
-                    master.writing.push_back(batch);
-                }
-                Action::Turn(turn) => later.push(Happens::TurnEnds(number, turn)),
-                Action::DropInstance(_) => {}
-                action if self.play.bug == Some(Bug::SpeaksTooEarly) => ready.push(action),
-                action => ready.extend(master.outbox.push(action)),
+        self.await_tick();
+        let dies_after = self.dies_after(actions.len());
+        let mut offered = Vec::new();
+        for action in actions.drain(..dies_after.unwrap_or(actions.len())) {
+            self.note_action(&action);
+            self.act_on(number, action, &mut offered);
+        }
+        if dies_after.is_some() {
+            return self.crash_master();
+        }
+        // It goes through all machines, and the full check through all tasks as well.
+        let check_guarantees = (self.play.check_every / CHECKS_OF_GUARANTEES).max(1);
+        if self.operators.quota
+            && self.steps.is_multiple_of(check_guarantees)
+            && let Some(master) = &self.master
+            && let Err(problem) = master.guarantees_hold(&offered)
+        {
+            panic!("{problem}");
+        }
+        if self.steps.is_multiple_of(self.play.check_every)
+            && let Err(problem) = self.check_all()
+        {
+            panic!("{problem}");
+        }
+    }
+
+    fn act_on(&mut self, number: u64, action: Action, offered: &mut Vec<(String, [u64; 5])>) {
+        let Some(master) = &mut self.master else {
+            return;
+        };
+        match action {
+            Action::Commit(batch) => {
+                let id = batch.id;
+                master.outbox.issued(id);
+                master.writing.push_back(batch);
+                self.after(
+                    1,
+                    self.play.pace.commit_ms_max,
+                    Happens::Durable(number, id),
+                );
             }
-        }
-        if let Some(at) = master.cluster.next_deadline() {
-            let at = at.0.max(self.now + 1);
-            self.at(at, Happens::MasterTick(number));
-        }
-        for happens in later {
-            let to = match &happens {
-                Happens::Durable(..) => 30,
-                _ => 200,
-            };
-            self.after(1, to, happens);
-        }
-        for action in ready {
-            self.show(action);
+            Action::Turn(turn) => {
+                if self.operators.quota {
+                    offered.extend(master.note_leases(&turn));
+                }
+                self.begin_turn(number, turn);
+            }
+            Action::DropInstance(instance) => self.guest.drop_instance(instance),
+            action => {
+                if let Action::Welcome { session, agent, .. } = &action {
+                    master.welcome.insert(*session, *agent);
+                }
+                let early = self.play.bug == Some(Bug::SpeaksTooEarly);
+                let ready = if early {
+                    Some(action)
+                } else {
+                    master.outbox.push(action)
+                };
+                if let Some(action) = ready {
+                    self.show(action);
+                }
+            }
         }
     }
 
     /// Does what others see.
-    pub(super) fn show(&mut self, action: Action) {
+    fn show(&mut self, action: Action) {
         let Some(master) = &self.master else { return };
         let term = master.cluster.state().cluster.term;
         let (session, down) = match action {
-            Action::Welcome { session, term, .. } => (session, Down::Welcome(term)),
+            Action::Reply(request, answer) => return self.answer(request, answer),
+            Action::Welcome {
+                session,
+                term,
+                agent,
+            } => {
+                if let Some(machine) = master.sessions.get(&session) {
+                    self.operators.agents[*machine] = Some(agent);
+                }
+                (session, Down::Welcome(term))
+            }
             Action::Refuse { session, .. } => (session, Down::Refuse),
             Action::Launch {
                 session,
@@ -138,52 +223,110 @@ impl World {
     }
 
     pub(super) fn durable(&mut self, batch: BatchId) {
-        let Some(master) = &mut self.master else {
+        if self.commit_fails() {
             return;
-        };
+        }
         // Batches become durable in order, whatever the times that were drawn.
-        while let Some(first) = master.writing.front().filter(|first| first.id <= batch) {
+        while let Some(first) = self.next_written(batch) {
             if self.play.bug == Some(Bug::ForgetsABatch) {
                 self.before = self.store.clone();
             }
-            for record in &first.records {
-                self.store.apply(record);
-            }
-            self.durable = first.id;
-            master.writing.pop_front();
+            self.write(&first);
         }
+        let Some(master) = &mut self.master else {
+            return;
+        };
         let ready: Vec<Action> = master.outbox.durable(self.durable).collect();
         for action in ready {
             self.show(action);
         }
     }
 
-    pub(super) fn end_turn(&mut self, turn: Turn) {
-        let id: TurnId = turn.id;
-        let faulty = self.faults_come() && self.rng.chance(30);
-        // A start that fails refuses the install, which is another story.
+    fn next_written(&mut self, up_to: BatchId) -> Option<Batch> {
+        let writing = &mut self.master.as_mut()?.writing;
+        writing.front().filter(|first| first.id <= up_to)?;
+        writing.pop_front()
+    }
+
+    pub(super) fn write(&mut self, batch: &Batch) {
+        self.store.write(batch);
+        self.durable = batch.id;
+        self.meter.written(batch);
+    }
+
+    fn begin_turn(&mut self, number: u64, turn: Box<Turn>) {
         let installed = self
             .master
             .as_ref()
             .is_some_and(|master| master.cluster.state().framework_named(&turn.name).is_some());
-        let result = if faulty && installed && self.play.bug != Some(Bug::CommitsFaults) {
-            Err(Fault {
-                kind: FaultKind::Trap,
+        let mood = self.mood(installed);
+        let wall_ms = turn.limits.turn_wall_ms;
+        let ends = Happens::TurnEnds(number, turn, mood);
+        match mood {
+            Mood::Slow => self.after(wall_ms / 2, wall_ms, ends),
+            Mood::TooSlow => self.after(wall_ms, wall_ms, ends),
+            _ => self.after(1, self.play.pace.turn_ms_max, ends),
+        }
+    }
+
+    pub(super) fn end_turn(&mut self, turn: Turn, mood: Mood) {
+        let id = turn.id;
+        if let Some(master) = &mut self.master {
+            master.leases.remove(&id);
+            master.roles.remove(&id);
+        }
+        let fault = |kind, message: &str, cpu_us| Ran {
+            result: Err(Fault {
+                kind,
                 call: Arc::from("handle"),
-                message: Arc::from("chance"),
+                message: Arc::from(message),
                 at: Instant(0),
                 id: 0,
                 events: Arc::from(""),
-            })
-        } else if faulty && installed {
-            Ok(mezzo_core::Effects::default())
-        } else {
-            Ok(job::turn(turn, self.play.tasks))
+            }),
+            cpu_us,
         };
+        let mut ran = match mood {
+            Mood::Traps if self.play.bug == Some(Bug::CommitsFaults) => Ran {
+                result: Ok(Effects::default()),
+                cpu_us: 0,
+            },
+            Mood::Traps => fault(FaultKind::Trap, "chance", 0),
+            Mood::TooSlow => fault(FaultKind::WallLimit, "it is too slow", SLOW_CPU_US),
+            Mood::Good | Mood::Slow => self.guest.run(turn, false),
+            Mood::Confused => self.guest.run(turn, true),
+        };
+        if mood == Mood::Slow {
+            ran.cpu_us += SLOW_CPU_US;
+        }
         self.step(Event::TurnEnded {
             turn: id,
-            result,
-            cpu_us: 100,
+            result: ran.result,
+            cpu_us: ran.cpu_us,
         });
+    }
+}
+
+impl Master {
+    /// What a turn was offered; and of what, for which top-level role.
+    fn note_leases(&mut self, turn: &Turn) -> Option<(String, [u64; 5])> {
+        if turn.offers.is_empty() {
+            return None;
+        }
+        let framework = self.cluster.state().frameworks.get(&turn.framework)?;
+        let role = framework.record.role.split('/').next()?.to_string();
+        let offers = turn.offers.iter();
+        let leases: Vec<_> = offers
+            .map(|offer| (offer.agent, offer.free.clone()))
+            .collect();
+        let mut all = [0; 5];
+        for (_, amount) in &leases {
+            for (all, amount) in all.iter_mut().zip(amount.plain()) {
+                *all += amount;
+            }
+        }
+        self.leases.insert(turn.id, leases);
+        self.roles.insert(turn.id, role.clone());
+        Some((role, all))
     }
 }

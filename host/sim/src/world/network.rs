@@ -1,23 +1,31 @@
 //! Connections between machines and the master: messages arrive late but in order, and a connection that
 //! is cut loses what is under way.
 
-use super::{Down, Happens, Session, World};
+use super::{Down, Happens, Link, Session, World};
 use mezzo_core::Event;
 use mezzo_types::SessionId;
 
 impl World {
+    pub(super) fn is_linked(&self, machine: usize, session: Session) -> bool {
+        self.links[machine].is_some_and(|link| link.session == session)
+    }
+
     pub(super) fn dial(&mut self, machine: usize) {
         if self.machines[machine].agent.is_none() || self.links[machine].is_some() {
             return;
         }
         let life = self.machines[machine].life;
-        let Some(master) = &mut self.master else {
+        let reachable = self.now >= self.cut_off_until[machine];
+        let Some(master) = self.master.as_mut().filter(|_| reachable) else {
             return self.after(100, 2_000, Happens::Dial(machine, life));
         };
         self.last_session += 1;
         let session = SessionId(self.last_session);
         master.sessions.insert(session, machine);
-        self.links[machine] = Some((session, [self.now; 2]));
+        self.links[machine] = Some(Link {
+            session,
+            last: [self.now; 2],
+        });
         let it = &self.machines[machine];
         let runs = it.agent.as_ref().map_or_else(Vec::new, |agent| {
             let runs = agent.runs();
@@ -36,17 +44,18 @@ impl World {
     }
 
     /// When a message arrives: after the one before it on the same connection.
-    pub(super) fn arrives(&mut self, machine: usize, way: usize) -> u64 {
-        let delay = if self.rng.chance(20) {
+    fn arrives(&mut self, machine: usize, way: usize) -> u64 {
+        let pace = self.play.pace;
+        let delay = if pace.late_per_mille > 0 && self.rng.chance(pace.late_per_mille) {
             self.rng.between(500, 5_000)
         } else {
-            self.rng.between(1, 50)
+            self.rng.between(1, pace.message_ms_max)
         };
-        let Some((_, last)) = &mut self.links[machine] else {
+        let Some(link) = &mut self.links[machine] else {
             return self.now;
         };
-        last[way] = last[way].max(self.now + delay);
-        last[way]
+        link.last[way] = link.last[way].max(self.now + delay);
+        link.last[way]
     }
 
     pub(super) fn up(&mut self, machine: usize, event: Event) {
@@ -58,35 +67,25 @@ impl World {
     }
 
     pub(super) fn down(&mut self, machine: usize, session: Session, down: Down) {
-        if self.links[machine].is_none_or(|(live, _)| live != session) {
-            return;
+        if self.is_linked(machine, session) {
+            let at = self.arrives(machine, 1);
+            self.at(at, Happens::Down(machine, session, Box::new(down)));
         }
-        let at = self.arrives(machine, 1);
-        self.at(at, Happens::Down(machine, session, down));
     }
 
-    /// The connection of a machine ends; each side notices in its own time.
+    /// The connection of a machine ends; each side notices in its own time. What is under way arrives at
+    /// a session that is no more.
     pub(super) fn cut(&mut self, machine: usize) {
-        let Some((session, _)) = self.links[machine].take() else {
+        let Some(link) = self.links[machine].take() else {
             return;
         };
-        let lost = |happens: &Happens| match happens {
-            Happens::Down(to, of, _) => *to == machine && *of == session,
-            Happens::Master(_, event) => match &**event {
-                Event::AgentConnected { session: of, .. }
-                | Event::StatusReported { session: of, .. }
-                | Event::KillUnknown(of, _) => *of == session,
-                _ => false,
-            },
-            _ => false,
-        };
-        self.queue.retain(|_, happens| !lost(happens));
+        self.say(format_args!("the connection of machine {machine} is cut"));
         if let Some(number) = self.master.as_ref().map(|master| master.number) {
-            let event = Event::AgentDisconnected(session);
+            let event = Event::AgentDisconnected(link.session);
             self.after(1, 15_000, Happens::Master(number, Box::new(event)));
         }
         let life = self.machines[machine].life;
-        let closed = mezzo_agent_core::Event::SessionClosed;
+        let closed = Box::new(mezzo_agent_core::Event::SessionClosed);
         self.after(0, 0, Happens::AgentHears(machine, life, closed));
         self.after(50, 5_000, Happens::Dial(machine, life));
     }

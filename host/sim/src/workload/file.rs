@@ -1,0 +1,498 @@
+//! A workload from a TOML file; `docs/guide/simulate.md` describes the fields.
+//!
+//! Owns what a file may say, and errors that name its line. What is missing has the default that stands
+//! here.
+
+use super::fields::{Amount, Bytes, Count, FileDraw, Milli, Millis};
+use super::{Act, Ends, Framework, Machines, Role, Shape, Submit, What, Workload};
+use crate::draw::Draw;
+use mezzo_core::WEIGHT_MAX;
+use mezzo_core::record::Quota;
+use mezzo_types::{AMOUNT_MAX, Resources, check_name};
+use serde::Deserialize;
+use std::collections::BTreeSet;
+use std::ops::Range;
+use toml::Spanned;
+
+/// Machines that a workload may have.
+const MACHINES_MAX: usize = 100_000;
+/// Frameworks that a workload may have.
+const FRAMEWORKS_MAX: usize = 10_000;
+/// Sizes that the tasks of one framework may have: each is a demand of its own.
+const SIZES_MAX: usize = 100;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    duration: Millis,
+    #[serde(default)]
+    ends: FileEnds,
+    machines: Vec<Spanned<FileMachines>>,
+    #[serde(default)]
+    roles: Vec<Spanned<FileRole>>,
+    frameworks: Vec<Spanned<FileFramework>>,
+    #[serde(default)]
+    operators: Vec<Spanned<FileAct>>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum FileEnds {
+    #[default]
+    WithTheTime,
+    WhenAllIsDone,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileMachines {
+    #[serde(default = "one")]
+    count: usize,
+    cpu: Milli,
+    memory: Bytes,
+    zone: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileRole {
+    name: String,
+    weight: Option<u32>,
+    guarantee: Option<Amounts>,
+    limit: Option<Amounts>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Amounts {
+    cpu: Option<Milli>,
+    memory: Option<Bytes>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileFramework {
+    name: String,
+    role: String,
+    #[serde(default = "one")]
+    count: usize,
+    #[serde(default)]
+    tasks: u64,
+    rate: Option<Milli>,
+    from: Option<Millis>,
+    to: Option<Millis>,
+    fails: Option<Milli>,
+    submit: Option<FileSubmit>,
+    options: Option<String>,
+    offers_per_turn_max: Option<u64>,
+    shapes: Vec<Spanned<FileShape>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileSubmit {
+    path: String,
+    body: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileShape {
+    weight: Option<u64>,
+    cpu: Milli,
+    memory: Bytes,
+    times: Option<FileDraw<Count>>,
+    takes: FileDraw<Millis>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileAct {
+    at: Millis,
+    drain: Option<usize>,
+    after: Option<Millis>,
+    deactivate: Option<usize>,
+    activate: Option<usize>,
+    gone: Option<usize>,
+    role: Option<FileRole>,
+}
+
+fn one() -> usize {
+    1
+}
+
+/// What is wrong, and where in the text.
+type Wrong = (Range<usize>, String);
+
+impl Workload {
+    /// A workload from the text of a file; the error begins with the file's name and the line.
+    pub fn read(name: &str, text: &str) -> Result<Workload, String> {
+        let read = toml::from_str::<File>(text).map_err(|error| {
+            let at = error.span().unwrap_or(0..0);
+            (at, error.message().to_string())
+        });
+        read.and_then(workload).map_err(|(at, problem)| {
+            let before = &text[..at.start.min(text.len())];
+            let line = before.matches('\n').count() + 1;
+            let words = text.lines().nth(line - 1).unwrap_or_default().trim();
+            format!("{name}:{line}: {problem} (in `{words}`)")
+        })
+    }
+}
+
+fn workload(file: File) -> Result<Workload, Wrong> {
+    let duration_ms = file.duration.0;
+    let machines = each(file.machines, machines)?;
+    let roles = each(file.roles, role)?;
+    let mut frameworks = Vec::new();
+    let mut names = BTreeSet::new();
+    for framework in file.frameworks {
+        let at = framework.span();
+        for framework in expand(framework.into_inner(), duration_ms)
+            .map_err(|(inner, problem)| (inner.unwrap_or(at.clone()), problem))?
+        {
+            if !names.insert(framework.name.clone()) {
+                let problem = format!("name: {} is the name of another framework", framework.name);
+                return Err((at, problem));
+            }
+            frameworks.push(framework);
+        }
+    }
+    let mut workload = Workload {
+        machines,
+        roles,
+        frameworks,
+        acts: each(file.operators, act)?,
+        duration_ms,
+        ends: match file.ends {
+            FileEnds::WithTheTime => Ends::WithTheTime,
+            FileEnds::WhenAllIsDone => Ends::WhenAllIsDone,
+        },
+    };
+    workload.acts.sort_by_key(|act| act.at_ms);
+    check(&workload).map_err(|problem| (0..0, problem))?;
+    Ok(workload)
+}
+
+/// What can be said only of the whole.
+fn check(workload: &Workload) -> Result<(), String> {
+    let machines = workload.machine_count();
+    if !(1..=MACHINES_MAX).contains(&machines) {
+        return Err(format!(
+            "machines: from 1 to {MACHINES_MAX}, not {machines}"
+        ));
+    }
+    let frameworks = workload.frameworks.len();
+    if !(1..=FRAMEWORKS_MAX).contains(&frameworks) {
+        return Err(format!(
+            "frameworks: from 1 to {FRAMEWORKS_MAX}, not {frameworks}"
+        ));
+    }
+    for act in &workload.acts {
+        if let What::Drain(n, _) | What::Deactivate(n) | What::Activate(n) | What::Gone(n) =
+            act.what
+            && n >= machines
+        {
+            return Err(format!(
+                "operators: there is no machine {n}; they are numbered from 0 to {}",
+                machines - 1
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn each<F, T>(
+    given: Vec<Spanned<F>>,
+    take: impl Fn(F) -> Result<T, String>,
+) -> Result<Vec<T>, Wrong> {
+    let taken = given.into_iter().map(|one| {
+        let at = one.span();
+        take(one.into_inner()).map_err(|problem| (at, problem))
+    });
+    taken.collect()
+}
+
+fn amounts(cpu: Option<Milli>, memory: Option<Bytes>) -> Result<Resources, String> {
+    let resources = Resources {
+        cpu_milli: cpu.map_or(0, Amount::get),
+        memory_bytes: memory.map_or(0, Amount::get),
+        ..Resources::NONE
+    };
+    match resources.invalid() {
+        Some(kind) => Err(format!("{kind}: at most {AMOUNT_MAX}")),
+        None => Ok(resources),
+    }
+}
+
+fn machines(file: FileMachines) -> Result<Machines, String> {
+    let total = amounts(Some(file.cpu), Some(file.memory))?;
+    Ok(Machines {
+        count: file.count,
+        total,
+        zone: file.zone,
+    })
+}
+
+fn check_role(name: &str) -> Result<(), String> {
+    let mut levels = name.split('/');
+    levels
+        .try_for_each(|level| check_name(level).map_err(|error| format!("role {name:?}: {error}")))
+}
+
+fn role(file: FileRole) -> Result<Role, String> {
+    check_role(&file.name)?;
+    let weight = file.weight.unwrap_or(1);
+    if !(1..=WEIGHT_MAX).contains(&weight) {
+        return Err(format!("weight: from 1 to {WEIGHT_MAX}, not {weight}"));
+    }
+    let has_quota = file.guarantee.is_some() || file.limit.is_some();
+    if has_quota && file.name.contains('/') {
+        return Err("guarantee, limit: only top-level roles have them".into());
+    }
+    let guarantee = file.guarantee.unwrap_or_default();
+    let limit = file.limit.unwrap_or_default();
+    let quota = Quota {
+        guarantee: amounts(guarantee.cpu, guarantee.memory)?,
+        limit_cpu_milli: limit.cpu.map(Amount::get),
+        limit_memory_bytes: limit.memory.map(Amount::get),
+        ..Quota::default()
+    };
+    let mut bounds = quota.guarantee.plain().into_iter().zip(quota.limit());
+    if bounds.any(|(guarantee, limit)| guarantee > limit) {
+        return Err("limit: less than the guarantee".into());
+    }
+    Ok(Role {
+        name: file.name,
+        weight,
+        quota: has_quota.then_some(quota),
+    })
+}
+
+fn shape(file: FileShape) -> Result<Shape, String> {
+    let each = amounts(Some(file.cpu), Some(file.memory))?;
+    if each.runs_nothing() {
+        return Err("cpu, memory: a task needs one of them".into());
+    }
+    let weight = file.weight.unwrap_or(1);
+    if !(1..=1_000_000).contains(&weight) {
+        return Err(format!("weight: from 1 to 1000000, not {weight}"));
+    }
+    Ok(Shape {
+        weight,
+        each,
+        times: file.times.map_or(Draw::Fixed(1), |times| times.0),
+        takes_ms: file.takes.0,
+    })
+}
+
+fn expand(
+    file: FileFramework,
+    duration_ms: u64,
+) -> Result<Vec<Framework>, (Option<Range<usize>>, String)> {
+    let wrong = |problem: String| (None, problem);
+    check_name(&file.name).map_err(|error| wrong(format!("name {:?}: {error}", file.name)))?;
+    check_role(&file.role).map_err(wrong)?;
+    if !(1..=FRAMEWORKS_MAX).contains(&file.count) {
+        return Err(wrong(format!(
+            "count: from 1 to {FRAMEWORKS_MAX}, not {}",
+            file.count
+        )));
+    }
+    let rate_milli = file.rate.map(Amount::get);
+    if rate_milli.is_some_and(|rate| !(1..=1_000_000_000).contains(&rate)) {
+        return Err(wrong("rate: from 0.001 to 1000000 tasks a second".into()));
+    }
+    let fails_per_mille = file.fails.map_or(0, Amount::get);
+    if fails_per_mille > 900 {
+        return Err(wrong("fails: a part of all runs, at most 0.9".into()));
+    }
+    let shapes = each(file.shapes, shape).map_err(|(at, problem)| (Some(at), problem))?;
+    let one = Framework {
+        name: file.name,
+        role: file.role,
+        tasks: file.tasks,
+        every_us: rate_milli.map(|rate| 1_000_000_000 / rate),
+        from_ms: file.from.map_or(0, Amount::get),
+        to_ms: file.to.map_or(duration_ms, Amount::get),
+        shapes,
+        fails_per_mille,
+        submit: file.submit.map(|submit| Submit {
+            path: submit.path,
+            body: submit.body,
+        }),
+        options: file.options.unwrap_or_else(|| "{}".into()),
+        offers_per_turn_max: file.offers_per_turn_max,
+    };
+    let sizes = one.sizes().len();
+    if !(1..=SIZES_MAX).contains(&sizes) {
+        return Err(wrong(format!(
+            "shapes: from 1 to {SIZES_MAX} sizes in all, not {sizes}"
+        )));
+    }
+    if file.count == 1 {
+        return Ok(vec![one]);
+    }
+    let numbered = (1..=file.count).map(|n| Framework {
+        name: format!("{}-{n}", one.name),
+        ..one.clone()
+    });
+    Ok(numbered.collect())
+}
+
+fn act(file: FileAct) -> Result<Act, String> {
+    let role = file.role.map(role).transpose()?;
+    let after_ms = file.after.map(Amount::get);
+    let given = [
+        file.drain.map(|n| What::Drain(n, after_ms.unwrap_or(0))),
+        file.deactivate.map(What::Deactivate),
+        file.activate.map(What::Activate),
+        file.gone.map(What::Gone),
+        role.map(What::Role),
+    ];
+    let mut given: Vec<What> = given.into_iter().flatten().collect();
+    match (given.pop(), given.len()) {
+        (Some(what), 0) => {
+            if after_ms.is_some() && !matches!(what, What::Drain(..)) {
+                return Err("after: only a drain has it".into());
+            }
+            Ok(Act {
+                at_ms: file.at.0,
+                what,
+            })
+        }
+        _ => Err("one of drain, deactivate, activate, gone, role".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+duration = "2h"
+
+[[machines]]
+count = 3
+cpu = 16
+memory = "64GiB"
+
+[[roles]]
+name = "prod"
+weight = 3
+limit = { cpu = 24.5 }
+
+[[frameworks]]
+name = "web"
+role = "prod/web"
+count = 2
+rate = 0.5
+
+[[frameworks.shapes]]
+cpu = 0.5
+memory = "256MiB"
+times = { kind = "pareto", min = 1, max = 16, alpha = 1.5 }
+takes = { kind = "lognormal", median = "30s", sigma = 1.5, max = "1h" }
+
+[[operators]]
+at = "1h"
+drain = 2
+after = "5m"
+"#;
+
+    fn problem(change: (&str, &str)) -> String {
+        assert!(GOOD.contains(change.0), "{}", change.0);
+        let text = GOOD.replacen(change.0, change.1, 1);
+        Workload::read("w.toml", &text).expect_err(change.1)
+    }
+
+    #[test]
+    fn a_good_file_is_read() {
+        let workload = Workload::read("w.toml", GOOD).expect("it is good");
+        assert_eq!(
+            (workload.machine_count(), workload.frameworks.len()),
+            (3, 2)
+        );
+        assert_eq!(workload.frameworks[1].name, "web-2");
+        assert_eq!(workload.frameworks[0].every_us, Some(2_000_000));
+        assert_eq!(workload.frameworks[0].sizes().len(), 5, "1, 2, 4, 8, 16");
+        let quota = workload.roles[0].quota.as_ref().expect("it has one");
+        assert_eq!(quota.limit_cpu_milli, Some(24_500));
+        assert_eq!(workload.acts[0].what, What::Drain(2, 300_000));
+    }
+
+    #[test]
+    fn as_much_as_may_be_is_taken() {
+        let text = GOOD
+            .replacen("count = 3", "count = 100000", 1)
+            .replacen("count = 2", "count = 10000", 1)
+            .replacen("rate = 0.5", "fails = 0.9", 1);
+        let workload = Workload::read("w.toml", &text).expect("it is good");
+        assert_eq!(workload.machine_count(), MACHINES_MAX);
+        assert_eq!(workload.frameworks.len(), FRAMEWORKS_MAX);
+    }
+
+    #[test]
+    fn a_task_is_the_same_whenever_it_is_asked_for() {
+        let workload = Workload::read("w.toml", GOOD).expect("it is good");
+        let tasks = |n: usize, seed| -> Vec<_> {
+            let framework = &workload.frameworks[n];
+            (0..100)
+                .map(|number| framework.task(seed, number))
+                .collect()
+        };
+        assert_eq!(tasks(0, 1), tasks(0, 1));
+        assert_ne!(tasks(0, 1), tasks(0, 2), "another seed");
+        assert_ne!(tasks(0, 1), tasks(1, 1), "another framework");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_line() {
+        for (change, expected) in [
+            (("cpu = 16", "cpus = 16"), "w.toml:6: unknown field `cpus`"),
+            (
+                ("\"64GiB\"", "\"64 gigs\""),
+                "w.toml:7: \"64 gigs\" is not a size",
+            ),
+            (("weight = 3", "weight = 0"), "w.toml:9: weight: from 1"),
+            (("\"prod/web\"", "\"prod//web\""), "w.toml:14: role"),
+            (
+                ("min = 1, max = 16", "min = 17, max = 16"),
+                "w.toml:23: min, 17, is more",
+            ),
+            (
+                (
+                    "kind = \"lognormal\", median = \"30s\"",
+                    "kind = \"lognormal\"",
+                ),
+                "w.toml:24: median is missing",
+            ),
+            (
+                ("count = 3", "count = 100001"),
+                "machines: from 1 to 100000, not 100001",
+            ),
+            (
+                ("count = 2", "count = 10001"),
+                "w.toml:14: count: from 1 to 10000, not 10001",
+            ),
+            (
+                ("rate = 0.5", "rate = 0.5\nfails = 0.901"),
+                "w.toml:14: fails: a part of all runs, at most 0.9",
+            ),
+            (("drain = 2", "drain = 3"), "there is no machine 3"),
+            (("drain = 2", "drain = 2\ngone = 1"), "one of drain"),
+            (("rate = 0.5", "rate = 0"), "w.toml:14: rate"),
+            (
+                ("count = 2", "count = 2\nname = \"x\""),
+                "w.toml:18: duplicate key",
+            ),
+            (
+                ("limit = {", "guarantee = { cpu = 25 }\nlimit = {"),
+                "w.toml:9: limit: less than the guarantee",
+            ),
+        ] {
+            let found = problem(change);
+            assert!(found.contains(expected), "{found:?}, expected {expected:?}");
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! What must hold besides the core's own invariants: what is promised to roles, and to operators who
+//! take machines out.
+//!
+//! All of it is reckoned anew from the records, from what turns were offered and from what the master
+//! has said; not from the sums that the core keeps.
+
+use super::operators::Standing;
+use super::{Master, World};
+use mezzo_core::State;
+use mezzo_types::{AgentId, Resources};
+use std::collections::BTreeMap;
+
+/// So long after its deadline, and after the last fault, a drained machine is empty, in milliseconds: a
+/// status may be said again only after a minute, and messages are late.
+const DRAIN_MS_MAX: u64 = 120_000;
+
+impl World {
+    /// After each event.
+    pub(super) fn check_step(&mut self) -> Result<(), String> {
+        let Some(master) = self.master.as_ref().filter(|_| self.operators.quota) else {
+            return Ok(());
+        };
+        limits_hold(master.cluster.state())
+    }
+
+    /// What takes time to check; see [`super::Play::check_every`].
+    pub(super) fn check_all(&self) -> Result<(), String> {
+        let Some(master) = &self.master else {
+            return Ok(());
+        };
+        if let Err(violation) = master.cluster.check() {
+            return Err(violation.to_string());
+        }
+        let state = master.cluster.state();
+        limits_hold(state)?;
+        if self.operators.gone > 0 {
+            nothing_lives_on_gone_agents(state)?;
+        }
+        self.drained_machines_are_empty(state)
+    }
+
+    fn drained_machines_are_empty(&self, state: &State) -> Result<(), String> {
+        let quiet_ms = self.play.faults.until_ms;
+        for (machine, standing) in self.operators.machines.iter().enumerate() {
+            let Standing::Drained(at_ms) = *standing else {
+                continue;
+            };
+            if self.now < at_ms.max(quiet_ms) + DRAIN_MS_MAX {
+                continue;
+            }
+            let agent = self.operators.agents[machine].and_then(|id| state.agents.get(&id));
+            if let Some(agent) = agent.filter(|agent| !agent.used.is_none()) {
+                return Err(format!(
+                    "machine {machine} was to be empty from {at_ms} ms on, and {:?} is in use there",
+                    agent.used
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// When everything has finished, nothing may be left over.
+    pub(super) fn check_nothing_is_left(&self) -> Result<(), String> {
+        if let Some(master) = &self.master {
+            let state = master.cluster.state();
+            for (id, agent) in &state.agents {
+                if !agent.used.is_none() {
+                    return Err(format!("agent {id} still has {:?} in use", agent.used));
+                }
+            }
+            if let Some(run) = state.runs.keys().next() {
+                return Err(format!("run {run} is left over"));
+            }
+        }
+        match self.machines.iter().position(|it| it.running() > 0) {
+            Some(n) => Err(format!("machine {n} runs programs that nobody knows")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// No role uses more than its limit.
+fn limits_hold(state: &State) -> Result<(), String> {
+    for (name, role) in &state.roles {
+        let Some(quota) = &role.quota else { continue };
+        let mut both = role.used.plain().into_iter().zip(quota.limit());
+        if both.any(|(used, limit)| used > limit) {
+            return Err(format!(
+                "role {name} uses {:?}, more than its limit {:?}",
+                role.used,
+                quota.limit()
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The tasks of an agent that is gone have ended.
+fn nothing_lives_on_gone_agents(state: &State) -> Result<(), String> {
+    for (id, agent) in state.agents.iter().filter(|(_, it)| it.record.is_gone()) {
+        let tasks = agent.runs.iter().filter_map(|run| state.task(*run));
+        let mut alive = tasks.filter(|task| !task.status.state.is_final());
+        if let Some(task) = alive.next() {
+            return Err(format!(
+                "agent {id} is gone, and run {} on it is {}",
+                task.record.run,
+                task.status.state.as_str()
+            ));
+        }
+    }
+    Ok(())
+}
+
+impl Master {
+    /// Whoever was offered something in this step left free what others lack of their guarantees.
+    pub(super) fn guarantees_hold(&self, offered: &[(String, [u64; 5])]) -> Result<(), String> {
+        let state = self.cluster.state();
+        let guaranteed = |quota: &mezzo_core::record::Quota| !quota.guarantee.is_none();
+        let mut promises = state.roles.values().filter_map(|role| role.quota.as_ref());
+        if offered.is_empty() || !promises.any(guaranteed) {
+            return Ok(());
+        }
+        let free = self.free(state);
+        for (role, amount) in offered {
+            let kept = self.lacking_of_others(state, role);
+            for (kind, ((free, kept), amount)) in free.iter().zip(kept).zip(amount).enumerate() {
+                if *amount > 0 && *free < kept {
+                    return Err(format!(
+                        "role {role} was offered {amount} of resource {kind}, which leaves {free} free, and other roles lack {kept} of what they are guaranteed"
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn free(&self, state: &State) -> [u64; 5] {
+        let mut leased: BTreeMap<AgentId, Resources> = BTreeMap::new();
+        for (agent, amount) in self.leases.values().flatten() {
+            leased.entry(*agent).or_default().add(amount);
+        }
+        let mut all = [0; 5];
+        for id in self.welcome.values() {
+            let Some(agent) = state
+                .agents
+                .get(id)
+                .filter(|it| it.record.leaving.is_none())
+            else {
+                continue;
+            };
+            let mut free = agent.record.info.facts.total.clone();
+            free.take(&agent.used);
+            if let Some(leased) = leased.get(id) {
+                free.take(leased);
+            }
+            for (all, free) in all.iter_mut().zip(free.plain()) {
+                *all += free;
+            }
+        }
+        all
+    }
+
+    /// What other roles than this one lack of their guarantees; what they were offered counts as theirs.
+    fn lacking_of_others(&self, state: &State, than: &str) -> [u64; 5] {
+        let mut all = [0; 5];
+        for (name, role) in state.roles.iter().filter(|(name, _)| &***name != than) {
+            let Some(quota) = &role.quota else { continue };
+            let mut has = role.used.clone();
+            for (turn, leases) in &self.leases {
+                if self.roles.get(turn).is_some_and(|of| **of == **name) {
+                    leases.iter().for_each(|(_, amount)| has.add(amount));
+                }
+            }
+            let lacks = quota.guarantee.plain().into_iter().zip(has.plain());
+            for (all, (guarantee, has)) in all.iter_mut().zip(lacks) {
+                *all += guarantee.saturating_sub(has);
+            }
+        }
+        all
+    }
+}
