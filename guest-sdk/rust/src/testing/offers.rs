@@ -87,6 +87,8 @@ impl World {
                 id: self.fresh_id(),
                 agent: id,
                 free,
+                reservation: None,
+                volumes: Vec::new(),
             });
         }
         leases

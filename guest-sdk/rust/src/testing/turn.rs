@@ -422,6 +422,39 @@ impl Host for TurnHost<'_> {
         Ok(())
     }
 
+    fn reserve(
+        &self,
+        offer: OfferId,
+        amount: &Resources,
+        labels: &[Label],
+        until: Option<InstantMs>,
+    ) -> Result<Reserved, Refusal> {
+        self.call(0);
+        let _ = (offer, amount, labels, until);
+        Err(Refusal::Other("not yet".into()))
+    }
+    fn unreserve(&self, reservation: ReservationId) -> Result<(), Refusal> {
+        let _ = reservation;
+        Err(Refusal::Other("not yet".into()))
+    }
+    fn create_volume(
+        &self,
+        reservation: ReservationId,
+        name: &str,
+        size_bytes: u64,
+    ) -> Result<(), Refusal> {
+        let _ = (reservation, name, size_bytes);
+        Err(Refusal::Other("not yet".into()))
+    }
+    fn destroy_volume(&self, reservation: ReservationId, name: &str) -> Result<(), Refusal> {
+        let _ = (reservation, name);
+        Err(Refusal::Other("not yet".into()))
+    }
+    fn reservations(&self, after: Option<ReservationId>, limit: u32) -> Vec<Reservation> {
+        let _ = (after, limit);
+        Vec::new()
+    }
+
     fn tasks(&self, after: Option<&str>, limit: u32) -> Vec<TaskStatus> {
         self.call(0);
         let effects = self.effects.borrow();
