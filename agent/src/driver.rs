@@ -9,8 +9,9 @@ use crate::environment::environment;
 use crate::identity::Folder;
 use crate::runs::{OUTCOME, Runs};
 use crate::spawner::{self, Heard, Listener, Spawner};
+use crate::volumes::Volumes;
 use crate::{Config, Error, Program, io, leftovers, sandbox};
-use mezzo_agent_core::{Action, Agent, Ending, Event, Kill, Launch, sequence};
+use mezzo_agent_core::{Action, Agent, Ending, Event, Kill, Launch, Volume, sequence};
 use mezzo_proto::{encode_status, v1};
 use mezzo_shim::{Request, Wish};
 use mezzo_types::{Instant, Reason, Run, Runtime, Status, TaskState, Term, Workload};
@@ -39,6 +40,8 @@ enum Input {
     Heard(Heard),
     /// The compiled component of a run is there, or will not be.
     Code(Run, Result<PathBuf, (Reason, String)>),
+    /// What came of destroying a volume.
+    Destroyed(Volume, std::io::Result<()>),
     /// The session wants to say what there is.
     Greeting(oneshot::Sender<Vec<v1::Update>>),
     /// The session stands.
@@ -84,6 +87,9 @@ impl Handle {
 pub struct Driver {
     agent: Agent,
     runs: Runs,
+    volumes: Volumes,
+    /// They are being destroyed.
+    going: BTreeSet<Volume>,
     spawner: Spawner,
     listener: Listener,
     components: Arc<Components>,
@@ -149,6 +155,7 @@ impl Driver {
         });
         spawner.listen(&listener)?;
         let runs = Runs::open(&folder.path, &folder.boot)?;
+        let volumes = Volumes::open(&folder.path)?;
         let components = Arc::new(Components::open(&config, &folder.path)?);
         let handle = Handle {
             inputs: own.clone(),
@@ -180,6 +187,8 @@ impl Driver {
         let mut driver = Driver {
             agent,
             runs,
+            volumes,
+            going: BTreeSet::new(),
             spawner,
             listener,
             components,
@@ -225,6 +234,7 @@ impl Driver {
                 Input::Event(event) => self.step(event),
                 Input::Heard(heard) => self.heard(heard),
                 Input::Code(run, code) => self.code(run, code),
+                Input::Destroyed(volume, result) => self.destroyed(volume, result),
                 Input::Greeting(tell) => drop(tell.send(self.greeting())),
                 Input::Opened(term, upward) => {
                     self.upward = Some(upward);
@@ -262,8 +272,50 @@ impl Driver {
                 let unknown = v1::KillUnknown { run: run.0 };
                 self.say(v1::from_agent::Message::KillUnknown(unknown));
             }
+            Action::CreateVolume(volume) => self.create_volume(&volume),
+            Action::DestroyVolume(volume) => self.destroy_volume(volume),
             Action::Forget(run) => self.forget(run),
         }
+    }
+
+    fn create_volume(&self, volume: &Volume) {
+        // The master waits for the end of the one before.
+        if self.going.contains(volume) {
+            return tracing::warn!(?volume, "not made while it is being destroyed");
+        }
+        match self.volumes.create(volume) {
+            Ok(()) => self.report(volume, true),
+            // Said again at the next session; until then whatever mounts it fails.
+            Err(error) => tracing::error!(?volume, "could not be made: {error}"),
+        }
+    }
+
+    /// Elsewhere, for there may be much in it.
+    fn destroy_volume(&mut self, volume: Volume) {
+        if !self.going.insert(volume.clone()) {
+            return;
+        }
+        let (volumes, own) = (self.volumes.clone(), self.own.clone());
+        self.runtime.spawn_blocking(move || {
+            let result = volumes.destroy(&volume);
+            let _ = own.send(Input::Destroyed(volume, result));
+        });
+    }
+
+    fn destroyed(&mut self, volume: Volume, result: std::io::Result<()>) {
+        self.going.remove(&volume);
+        match result {
+            Ok(()) => self.report(&volume, false),
+            Err(error) => tracing::error!(?volume, "could not be destroyed: {error}"),
+        }
+    }
+
+    fn report(&self, volume: &Volume, exists: bool) {
+        self.say(v1::from_agent::Message::VolumeReport(v1::VolumeReport {
+            reservation: volume.reservation.0,
+            name: volume.name.clone(),
+            exists,
+        }));
     }
 
     fn keep(&mut self, launch: &Launch) {
@@ -367,11 +419,16 @@ impl Driver {
         };
         match code {
             Ok(code) => {
+                let mounts = match self.mounts(&launch) {
+                    Ok(mounts) => mounts,
+                    Err(message) => return self.fail(run, Reason::VolumeFailed, message),
+                };
                 let argv = runner_argv(
                     runner,
                     &self.runs.folder(run),
                     &code,
                     launch.spec.resources.memory_bytes,
+                    &mounts,
                     argv,
                 );
                 self.spawn(&launch, argv, Some("/"));
@@ -380,20 +437,51 @@ impl Driver {
         }
     }
 
+    /// The folder of each volume that a task mounts, and where in its sandbox it is to be.
+    fn mounts(&self, launch: &Launch) -> Result<Vec<(PathBuf, String)>, String> {
+        let found = launch.volumes().map(|(volume, path)| {
+            let folder = self.volumes.find(&volume).map_err(|error| {
+                format!(
+                    "volume {} of reservation {} is not on this agent ({error}): its data was lost, or it could not be made; once it is destroyed and created again it is empty",
+                    volume.name, volume.reservation
+                )
+            })?;
+            Ok((folder, path.to_string()))
+        });
+        found.collect()
+    }
+
+    /// Makes the sandbox, with its links to volumes if it is to have any.
+    fn sandbox(
+        &self,
+        launch: &Launch,
+        mounts: &[(PathBuf, String)],
+    ) -> Result<PathBuf, (Reason, String)> {
+        let sandbox = sandbox::make(&self.runs.folder(launch.run), &launch.spec.files)
+            .map_err(|error| (Reason::SandboxFailed, format!("make the sandbox: {error}")))?;
+        for (folder, path) in mounts {
+            sandbox::link(&sandbox, path, folder).map_err(|error| {
+                let message = format!("the volume cannot be mounted at {path:?}: {error}");
+                (Reason::VolumeFailed, message)
+            })?;
+        }
+        Ok(sandbox)
+    }
+
     /// Makes the sandbox and asks the spawner. `home` is what the task sees as its folder, if that is
     /// not the sandbox's path.
     fn spawn(&mut self, launch: &Launch, argv: Vec<String>, home: Option<&str>) {
         let run = launch.run;
         let folder = self.runs.folder(run);
-        let sandbox = match sandbox::make(&folder, &launch.spec.files) {
+        let mounts = match self.mounts(launch) {
+            Ok(mounts) => mounts,
+            Err(message) => return self.fail(run, Reason::VolumeFailed, message),
+        };
+        // A component does not see where its folder is, and a link out of it would lead nowhere.
+        let links = if home.is_none() { &mounts[..] } else { &[] };
+        let sandbox = match self.sandbox(launch, links) {
             Ok(sandbox) => sandbox,
-            Err(error) => {
-                return self.fail(
-                    run,
-                    Reason::SandboxFailed,
-                    format!("make the sandbox: {error}"),
-                );
-            }
+            Err((reason, message)) => return self.fail(run, reason, message),
         };
         if let Some((port, error)) = taken(&launch.ports) {
             let message =
@@ -583,6 +671,7 @@ fn runner_argv(
     folder: &Path,
     code: &Path,
     memory_bytes: u64,
+    mounts: &[(PathBuf, String)],
     argv: &[String],
 ) -> Vec<String> {
     let text = |path: &Path| path.to_string_lossy().into_owned();
@@ -591,6 +680,9 @@ fn runner_argv(
     all.extend(["run".into(), "--code".into(), text(code)]);
     all.extend(["--dir".into(), text(&folder.join(sandbox::SANDBOX))]);
     all.extend(["--outcome".into(), text(&folder.join(OUTCOME))]);
+    for (folder, path) in mounts {
+        all.extend(["--mount".into(), text(folder), "--at".into(), path.clone()]);
+    }
     let memory_bytes = match memory_bytes {
         0 => MODULE_MEMORY_BYTES,
         asked => asked,

@@ -1,9 +1,9 @@
 //! The life of a run: scenarios, and random events with what must always hold.
 
-use mezzo_agent_core::{Action, Agent, Ending, Event, Exit, Found, Kill, Launch, Trace};
+use mezzo_agent_core::{Action, Agent, Ending, Event, Exit, Found, Kill, Launch, Trace, Volume};
 use mezzo_types::{
-    Instant, PortRequest, Reason, Resources, Run, Runtime, TaskId, TaskSpec, TaskState, Term,
-    Workload,
+    Instant, Mount, PortRequest, Reason, ReservationId, Resources, Run, Runtime, TaskId, TaskSpec,
+    TaskState, Term, Workload,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -32,12 +32,15 @@ fn launch(run: u64, ports: Vec<u16>) -> Launch {
         files: vec![],
         kill_grace_ms: 500,
         runtime_max_ms: None,
+        mounts: vec![],
+        preemptible: false,
     };
     Launch {
         run: Run(run),
         framework: "f".into(),
         spec: Arc::new(spec),
         ports,
+        reservation: None,
     }
 }
 
@@ -89,6 +92,8 @@ fn words(action: &Action) -> String {
         .trim_end()
         .into(),
         Action::SayUnknown(run) => format!("unknown {run}"),
+        Action::CreateVolume(volume) => format!("create {}/{}", volume.reservation, volume.name),
+        Action::DestroyVolume(volume) => format!("destroy {}/{}", volume.reservation, volume.name),
         Action::Forget(run) => format!("forget {run}"),
     }
 }
@@ -286,6 +291,77 @@ fn a_restart_goes_on_where_the_files_end() {
 enum Chance {
     Event(u8, u64, u64),
     Wait(u64),
+}
+
+fn volume(name: &str) -> Volume {
+    Volume {
+        reservation: ReservationId(7),
+        name: name.into(),
+    }
+}
+
+/// On reservation 7, with its volumes.
+fn mounting(run: u64, volumes: &[&str]) -> Launch {
+    let mut launch = launch(run, vec![]);
+    let mounts = volumes.iter().map(|volume| Mount {
+        volume: (*volume).into(),
+        path: (*volume).into(),
+    });
+    let mut spec = TaskSpec::clone(&launch.spec);
+    spec.mounts = mounts.collect();
+    launch.spec = Arc::new(spec);
+    launch.reservation = Some(ReservationId(7));
+    launch
+}
+
+#[test]
+fn a_volume_is_destroyed_only_when_no_run_has_it_mounted() {
+    let mut play = Play::new();
+    let create = |name| Event::CreateVolume(Term(1), volume(name));
+    let destroy = |name| Event::DestroyVolume(Term(1), volume(name));
+    assert_eq!(play.step(create("a")), ["create 7/a"]);
+    assert_eq!(play.step(create("a")), ["create 7/a"], "said again");
+    assert_eq!(
+        play.step(Event::Launch(
+            Term(1),
+            vec![mounting(1, &["a", "b"]), mounting(2, &["a"])]
+        )),
+        ["keep 1", "keep 2", "start 1", "start 2"]
+    );
+    assert_eq!(play.step(destroy("a")), [""; 0]);
+    assert_eq!(play.step(destroy("c")), ["destroy 7/c"]);
+    let mut other = volume("a");
+    other.reservation = ReservationId(8);
+    assert_eq!(
+        play.step(Event::DestroyVolume(Term(1), other)),
+        ["destroy 8/a"],
+        "that of another reservation"
+    );
+    play.step(Event::Started(Run(1)));
+    play.step(Event::Started(Run(2)));
+    let end = |run| Event::Ended(Run(run), Ending::Exit(Exit::Code(0)));
+    assert_eq!(play.step(end(1)), ["say 1 4 finished exited"]);
+    assert_eq!(
+        play.step(end(2)),
+        ["say 2 4 finished exited", "destroy 7/a"],
+        "the last one has ended"
+    );
+    assert_eq!(play.step(destroy("b")), ["destroy 7/b"]);
+    // A master that no longer leads destroys nothing.
+    play.step(Event::SessionOpened(Term(2)));
+    assert_eq!(play.step(destroy("a")), [""; 0]);
+    assert_eq!(play.step(create("a")), [""; 0]);
+}
+
+#[test]
+fn what_mounts_without_a_reservation_fails() {
+    let mut play = Play::new();
+    let mut launch = mounting(1, &["a"]);
+    launch.reservation = None;
+    assert_eq!(
+        play.step(Event::Launch(Term(1), vec![launch])),
+        ["keep 1", "say 1 4 failed volume-failed"]
+    );
 }
 
 proptest! {
