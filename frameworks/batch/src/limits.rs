@@ -85,12 +85,6 @@ pub const BYTES_MAX: u64 = 1 << 50;
 /// Devices.
 pub const GPUS_MAX: u64 = 1_024;
 
-/// The least urgent job.
-pub const PRIORITY_MIN: i32 = -1_000_000;
-
-/// The most urgent job.
-pub const PRIORITY_MAX: i32 = 1_000_000;
-
 /// Times in milliseconds: about 31 years.
 pub const TIME_MS_MAX: u64 = 1_000_000_000_000;
 

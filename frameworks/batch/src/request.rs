@@ -40,7 +40,7 @@ pub struct JobRequest {
     timeout_ms: Option<u64>,
     kill_grace_ms: Option<u64>,
     #[serde(default)]
-    priority: i64,
+    priority: i32,
     #[serde(default)]
     preemptible: bool,
 }
@@ -143,7 +143,7 @@ impl JobRequest {
         let ports = self.ports()?;
         resources.ports = ports.len() as u32;
         let retries = number("retries", self.retries, 0, RETRIES_MAX.into())?.unwrap_or(0);
-        let priority = self.priority()?;
+        let preemptible = self.preemptible()?;
         let parallel = number("parallel_max", self.parallel_max, 1, JOB_TASKS_MAX.into())?;
         let spec = Spec {
             workload,
@@ -171,8 +171,8 @@ impl JobRequest {
             kill_grace_ms: number("kill_grace_ms", self.kill_grace_ms, 0, KILL_GRACE_MS_MAX)?
                 .unwrap_or(mezzo_sdk::KILL_GRACE_MS_DEFAULT),
             files: files(self.files)?,
-            priority,
-            preemptible: self.preemptible,
+            priority: self.priority,
+            preemptible,
             has_task_args: self.tasks.is_some(),
         };
         let tasks = self.tasks.unwrap_or_default().into_iter();
@@ -211,24 +211,16 @@ impl JobRequest {
         }
     }
 
-    /// Together with `preemptible`, as the master wants it.
-    fn priority(&self) -> Result<i32, Error> {
-        let range = PRIORITY_MIN..=PRIORITY_MAX;
-        let given = i32::try_from(self.priority).ok();
-        let Some(priority) = given.filter(|priority| range.contains(priority)) else {
+    /// Both together would be refused by the master, task by task.
+    fn preemptible(&self) -> Result<bool, Error> {
+        if self.preemptible && self.priority > 0 {
             let rule = format_args!(
-                "{} is not in {PRIORITY_MIN} to {PRIORITY_MAX}",
+                "not with priority {}: only what has priority 0 or below may be preemptible",
                 self.priority
-            );
-            return Err(Error::invalid("priority", rule));
-        };
-        if self.preemptible && priority > 0 {
-            let rule = format_args!(
-                "not with priority {priority}: what is urgent is not preempted; leave one of the two out"
             );
             return Err(Error::invalid("preemptible", rule));
         }
-        Ok(priority)
+        Ok(self.preemptible)
     }
 
     fn workload(&self, tasks: &[TaskRequest]) -> Result<Workload, Error> {

@@ -63,7 +63,7 @@ pub struct Slot<'a> {
     /// Its index.
     pub index: u32,
     /// From 1.
-    pub attempt: u8,
+    pub attempt: u32,
 }
 
 impl Spec {

@@ -72,6 +72,22 @@ impl<'a> Cx<'a> {
 
     /// Keeps a part of an offer for the framework's role, until [`Cx::unreserve`]. The answer's offer is of this turn:
     /// volumes can be created and tasks launched on it at once.
+    ///
+    /// ```
+    /// use mezzo_sdk::prelude::*;
+    ///
+    /// struct Database;
+    ///
+    /// impl Database {
+    ///     fn launch(&mut self, cx: &mut Cx<'_>, offer: &Offer) -> Result<(), Refusal> {
+    ///         let reserved = cx.reserve(offer, &Resources { disk_bytes: GIB, ..Resources::new(500, GIB) })?;
+    ///         cx.create_volume(reserved.reservation, "data", GIB)?;
+    ///         let task = Task::process("db-1", ["database"]).mount("data", "db"); // sees it as ./db
+    ///         cx.launch(&[task.on_reserved(&reserved, "db")])?;
+    ///         Ok(())
+    ///     }
+    /// }
+    /// ```
     pub fn reserve(&mut self, offer: &Offer, amount: &Resources) -> Result<Reserved, Refusal> {
         self.reserve_with(offer.id, amount, &[], None)
     }

@@ -142,6 +142,15 @@ impl Task {
             task: self,
         }
     }
+
+    /// The same on what has just been reserved.
+    pub fn on_reserved(self, reserved: &Reserved, demand: impl Into<String>) -> Placement {
+        Placement {
+            offer: reserved.offer,
+            demand: Some(demand.into()),
+            task: self,
+        }
+    }
 }
 
 impl Demand {
@@ -196,6 +205,34 @@ impl Demand {
     }
 
     /// All pieces in one turn or nothing: a gang. Launch them with one call.
+    ///
+    /// ```
+    /// use mezzo_sdk::prelude::*;
+    ///
+    /// struct Ring;
+    ///
+    /// impl Framework for Ring {
+    ///     fn start(cx: &mut Cx<'_>, _: Setup) -> Result<Self, String> {
+    ///         let each = Resources::new(1_000, GIB);
+    ///         cx.want(&[Demand::new("ring", each, 16).together()])?;
+    ///         Ok(Ring)
+    ///     }
+    ///
+    ///     fn offers(&mut self, cx: &mut Cx<'_>, offers: Vec<Offer>) {
+    ///         let mut plan = Plan::new(offers);
+    ///         for n in 0..16 {
+    ///             let task = Task::process(format!("ring-{n}"), ["worker"]);
+    ///             let task = task.resources(Resources::new(1_000, GIB));
+    ///             if plan.place("ring", task).is_err() {
+    ///                 return; // nothing is launched: the demand still stands
+    ///             }
+    ///         }
+    ///         if let Err(refusal) = plan.launch(cx) {
+    ///             cx.error(&format!("the ring was refused: {refusal}"));
+    ///         }
+    ///     }
+    /// }
+    /// ```
     pub fn together(mut self) -> Demand {
         self.together = true;
         self

@@ -104,6 +104,7 @@ fn compiled() -> &'static Path {
         for guest in [
             mezzo_test_guests::HELLO,
             mezzo_test_guests::COUNTER,
+            mezzo_test_guests::KEEPER,
             mezzo_test_guests::HOSTILE,
         ] {
             let prepared = sandbox.prepare(digest_of(guest), guest);
