@@ -107,7 +107,7 @@ fn said(event: &sse::Event) -> String {
         by => format!(" by {by}"),
     };
     let line = format!(
-        "{} {:<9} {}{by}",
+        "{} {:<11} {}{by}",
         time(&data["at_ms"]),
         event.name,
         fields.join(" ")

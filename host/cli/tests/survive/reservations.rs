@@ -71,7 +71,7 @@ fn a_roles_part_of_an_agent_and_its_volumes_outlive_everything_above() {
         "other",
         "builtin:batch",
         "--role",
-        "other",
+        "else/other",
     ];
     done(&cluster, &args);
     let other = json!({"argv": ["true"], "cpu_milli": 100}).to_string();
