@@ -44,8 +44,11 @@ pub fn millis(text: &str) -> Result<u64, String> {
     scaled(number, scale).ok_or_else(|| expected(text, "a duration such as 10s, 5m or 200ms"))
 }
 
-/// `cpu=10,memory=64GiB,disk=1TiB,gpus=2`, under the names that API and settings have for them.
-pub fn amounts(text: &str) -> Result<Vec<(&'static str, u64)>, String> {
+/// Amounts by the names that API and settings have for them.
+pub type Amounts = Vec<(&'static str, u64)>;
+
+/// `cpu=10,memory=64GiB,disk=1TiB,gpus=2`.
+pub fn amounts(text: &str) -> Result<Amounts, String> {
     let parts = text.split(',').filter(|part| !part.is_empty());
     let amounts = parts.map(|part| {
         let Some((name, amount)) = part.split_once('=') else {
@@ -63,7 +66,7 @@ pub fn amounts(text: &str) -> Result<Vec<(&'static str, u64)>, String> {
 }
 
 /// `ROLE:AMOUNTS`, such as `prod/db:cpus=4,memory=8GiB`.
-pub fn role_amounts(text: &str) -> Result<(String, Vec<(&'static str, u64)>), String> {
+pub fn role_amounts(text: &str) -> Result<(String, Amounts), String> {
     match text.split_once(':') {
         Some((role, all)) if !role.is_empty() => Ok((role.to_string(), amounts(all)?)),
         _ => Err(expected(

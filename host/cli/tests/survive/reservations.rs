@@ -134,6 +134,63 @@ fn a_roles_part_of_an_agent_and_its_volumes_outlive_everything_above() {
     });
 }
 
+/// How often a task of `keeper` has found the volume of its reservation, by what it left there.
+fn starts(cluster: &Cluster, id: &str) -> usize {
+    let file = format!("agent-0/volumes/{id}/store/starts");
+    let text = std::fs::read_to_string(cluster.folder().join(file));
+    text.map_or(0, |text| text.lines().count())
+}
+
+#[test]
+fn a_framework_comes_back_to_its_data_on_its_own_reservation() {
+    let mut cluster = Cluster::start(1, "");
+    let (status, answer) = cluster.install("keeper", "", mezzo_test_guests::KEEPER);
+    assert_eq!(status, 201, "{answer}");
+    let known: Value = cluster.until("its reservation", |c| {
+        let all = c.get("/api/v1/reservations");
+        let known = all["reservations"].get(0)?.clone();
+        (known["volumes"][0]["state"] == "ready").then_some(known)
+    });
+    assert_eq!(known["made_by"], "framework/keeper");
+    let id = known["id"].to_string();
+    cluster.wait_for("a task has found its volume", |c| starts(c, &id) == 1);
+    let task = |n: u32| format!("keeper/store-{n}");
+    let running = |c: &Cluster, n: u32| {
+        let task = c.get(&format!("/api/v1/tasks/{}", task(n)));
+        task["state"] == "running" && task["mounts"][0]["path"] == "data"
+    };
+    cluster.wait_for("it runs", |c| running(c, 1));
+
+    // Agent and master die; the task runs on, and its end is followed by another one there.
+    cluster.kill_agent(0);
+    cluster.kill_master();
+    cluster.start_master();
+    cluster.start_agent(0);
+    cluster.wait_for("it runs still", |c| running(c, 1));
+    done(&cluster, &["task", "kill", &task(1), "--grace", "100ms"]);
+    cluster.wait_for("the next one has found the data", |c| starts(c, &id) == 2);
+    cluster.wait_for("it runs", |c| running(c, 2));
+    let known = reservation(&cluster, &id);
+    assert_eq!(known["volumes"][0]["tasks"], 1, "{known}");
+    assert_eq!(known["tasks"][0]["task"], "store-2", "{known}");
+
+    // Neither while a task uses it, nor with its framework.
+    refused(
+        &cluster,
+        &["volume", "destroy", &id, "store", "--yes"],
+        "in use",
+    );
+    refused(&cluster, &["reservation", "rm", &id], "in use");
+    assert_eq!(starts(&cluster, &id), 2);
+    done(&cluster, &["framework", "remove", "keeper", "--wait"]);
+    assert_eq!(starts(&cluster, &id), 2);
+    assert_eq!(reservation(&cluster, &id)["tasks"], json!([]));
+    done(&cluster, &["volume", "destroy", &id, "store", "--yes"]);
+    wait_volume(&cluster, &id, &Value::Null);
+    assert_eq!(starts(&cluster, &id), 0);
+    done(&cluster, &["reservation", "rm", &id]);
+}
+
 /// Asked for while nobody could do it; no word of it is lost.
 #[test]
 fn a_volume_is_made_and_destroyed_over_killed_agents_and_masters() {

@@ -45,7 +45,7 @@ pub struct Settings {
     ports: Vec<(u16, u16)>,
     /// Keep so much of it for a role, such as prod/db:cpus=4,memory=8GiB; may be given several times
     #[arg(long, value_name = "ROLE:AMOUNTS", value_parser = units::role_amounts)]
-    reserve: Vec<(String, Vec<(&'static str, u64)>)>,
+    reserve: Vec<(String, units::Amounts)>,
     /// A fact that conditions can test, such as rack=r7; may be given several times
     #[arg(long, value_name = "NAME=VALUE", value_parser = units::pair)]
     attribute: Vec<(String, String)>,
@@ -153,7 +153,7 @@ impl Settings {
     }
 }
 
-fn reserve((role, amounts): &(String, Vec<(&'static str, u64)>)) -> mezzo_agent::Reserve {
+fn reserve((role, amounts): &(String, units::Amounts)) -> mezzo_agent::Reserve {
     let amounts = amounts.iter();
     mezzo_agent::Reserve {
         role: role.clone(),
