@@ -1,7 +1,7 @@
 //! Every setting of an agent, with its default.
 
 use crate::Error;
-use mezzo_types::{Attribute, AttributeValue, PortSet};
+use mezzo_types::{Attribute, AttributeValue, PortSet, ReservedShare, Resources};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -36,6 +36,9 @@ pub struct Config {
     /// Thousandths of what else there is, by name.
     #[serde(default)]
     pub custom: BTreeMap<String, u64>,
+    /// What of all this is kept for roles.
+    #[serde(default)]
+    pub reserve: Vec<Reserve>,
     /// Ports that are given out, first and last of each range.
     #[serde(default = "default_ports")]
     pub ports: Vec<(u16, u16)>,
@@ -48,6 +51,20 @@ pub struct Config {
     /// Limits by name.
     #[serde(default)]
     pub limits: Limits,
+}
+
+/// A part of what there is that is kept for a role, whoever asks for it first.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reserve {
+    /// For whom, such as `prod/db`.
+    pub role: String,
+    /// How much, as under `resources`.
+    #[serde(default)]
+    pub resources: BTreeMap<String, u64>,
+    /// As under `custom`.
+    #[serde(default)]
+    pub custom: BTreeMap<String, u64>,
 }
 
 /// A program and what comes before its other arguments.
@@ -124,6 +141,7 @@ impl Config {
             attributes: BTreeMap::new(),
             resources: BTreeMap::new(),
             custom: BTreeMap::new(),
+            reserve: Vec::new(),
             ports: default_ports(),
             shim: None,
             runner: None,
@@ -148,18 +166,14 @@ impl Config {
                 "the agents' token; the master keeps it in `agent.token` in its data folder",
             );
         }
-        if let Some(name) = self
-            .resources
-            .keys()
-            .find(|name| !KNOWN.contains(&name.as_str()))
-        {
-            return wrong(
-                "resources",
-                &format!(
-                    "{name:?} is none of {}; use `custom` for others",
-                    KNOWN.join(", ")
-                ),
-            );
+        if let Some(problem) = unknown(&self.resources) {
+            return wrong("resources", &problem);
+        }
+        for reserve in &self.reserve {
+            if let Some(problem) = reserve.problem() {
+                let role = &reserve.role;
+                return wrong("reserve", &format!("for the role {role:?}: {problem}"));
+            }
         }
         self.port_set()?;
         Ok(())
@@ -171,6 +185,26 @@ impl Config {
             field: "ports",
             problem,
         })
+    }
+
+    /// What is kept for roles, of so much.
+    pub fn reserved(&self, total: &Resources) -> Result<Vec<ReservedShare>, Error> {
+        let mut sum = Resources::NONE;
+        let shares: Vec<ReservedShare> = self.reserve.iter().map(Reserve::share).collect();
+        for share in &shares {
+            sum.add(&share.amount);
+            if let Some(kind) = total.short_of(&sum) {
+                let (sum, total) = (sum.amount(&kind), total.amount(&kind));
+                return Err(Error::Config {
+                    field: "reserve",
+                    problem: format!(
+                        "up to the role {:?} it is {sum} of {kind} together, and the agent gives out {total}",
+                        share.role
+                    ),
+                });
+            }
+        }
+        Ok(shares)
     }
 
     /// The attributes that were set, as numbers where they are numbers.
@@ -189,5 +223,106 @@ impl Config {
     }
 }
 
+impl Reserve {
+    fn problem(&self) -> Option<String> {
+        let mut levels = self.role.split('/');
+        if let Some(problem) = levels.find_map(|level| mezzo_types::check_name(level).err()) {
+            return Some(format!("role: {problem}"));
+        }
+        if let Some(problem) = unknown(&self.resources) {
+            return Some(format!("resources: {problem}"));
+        }
+        let nothing = self.share().amount.is_none();
+        nothing.then(|| "it is nothing; name some of `resources` or `custom`".into())
+    }
+
+    fn share(&self) -> ReservedShare {
+        let amount = |name: &str| self.resources.get(name).copied().unwrap_or(0);
+        let custom = self.custom.iter().filter(|(_, n)| **n > 0);
+        ReservedShare {
+            role: self.role.clone(),
+            amount: Resources {
+                cpu_milli: amount("cpu_milli"),
+                memory_bytes: amount("memory_bytes"),
+                disk_bytes: amount("disk_bytes"),
+                gpus: amount("gpus"),
+                custom: custom.map(|(name, n)| (name.clone(), *n)).collect(),
+                ..Resources::NONE
+            },
+        }
+    }
+}
+
+/// Says which of these cannot be set, if one cannot.
+fn unknown(resources: &BTreeMap<String, u64>) -> Option<String> {
+    let mut names = resources.keys();
+    let name = names.find(|name| !KNOWN.contains(&name.as_str()))?;
+    Some(format!(
+        "{name:?} is none of {}; use `custom` for others",
+        KNOWN.join(", ")
+    ))
+}
+
 /// What can be set under `resources`.
 const KNOWN: [&str; 4] = ["cpu_milli", "memory_bytes", "disk_bytes", "gpus"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(settings: &str) -> Config {
+        let text = format!("masters = [\"h:1\"]\ntoken = \"t\"\nfolder = \"/x\"\n{settings}");
+        toml::from_str(&text).expect("a configuration")
+    }
+
+    #[test]
+    fn what_is_kept_for_roles_is_read_and_summed_up() {
+        let two = config(
+            "[[reserve]]\nrole = \"prod/db\"\nresources = { cpu_milli = 2000, disk_bytes = 5 }\n\
+             [[reserve]]\nrole = \"ml\"\nresources = { cpu_milli = 1000 }\ncustom = { license = 7, none = 0 }\n",
+        );
+        two.check().expect("a good configuration");
+        let total = Resources {
+            cpu_milli: 3_000,
+            disk_bytes: 5,
+            custom: BTreeMap::from([("license".into(), 7)]),
+            ..Resources::NONE
+        };
+        let shares = two.reserved(&total).expect("there is so much");
+        assert_eq!(shares[0].role, "prod/db");
+        assert_eq!(
+            (shares[0].amount.cpu_milli, shares[0].amount.disk_bytes),
+            (2_000, 5)
+        );
+        let custom = BTreeMap::from([("license".to_string(), 7)]);
+        assert_eq!(shares[1].amount.custom, custom);
+        let less = Resources {
+            cpu_milli: 2_999,
+            ..total
+        };
+        let error = two.reserved(&less).expect_err("one too few").to_string();
+        assert!(
+            error.contains("`reserve`")
+                && error.contains("\"ml\"")
+                && error.contains("3000 of cpu"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_kept_is_named() {
+        for (reserve, word) in [
+            ("role = \"a//b\"\nresources = { gpus = 1 }", "role"),
+            ("role = \"a\"\nresources = { cpu = 1 }", "\"cpu\""),
+            ("role = \"a\"", "nothing"),
+            ("role = \"a\"\nresources = { gpus = 0 }", "nothing"),
+        ] {
+            let config = config(&format!("[[reserve]]\n{reserve}\n"));
+            let error = config.check().expect_err(reserve).to_string();
+            assert!(
+                error.contains("`reserve`") && error.contains(word),
+                "{error}"
+            );
+        }
+    }
+}

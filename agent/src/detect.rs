@@ -31,6 +31,7 @@ pub fn facts(config: &Config, identity: &str) -> Result<AgentFacts, Error> {
             .filter(|(_, n)| **n > 0)
             .map(|(name, n)| (name.clone(), *n)),
     );
+    let reserved = config.reserved(&total)?;
     let text = |value: &str| AttributeValue::Text(value.to_string());
     let mut attributes: BTreeMap<String, AttributeValue> = BTreeMap::from([
         (
@@ -69,6 +70,7 @@ pub fn facts(config: &Config, identity: &str) -> Result<AgentFacts, Error> {
             .chain(module.then_some(Runtime::Module))
             .collect(),
         version: env!("CARGO_PKG_VERSION").to_string(),
+        reserved,
     })
 }
 

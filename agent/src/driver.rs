@@ -3,14 +3,17 @@
 //! Inputs come from the session, the spawner, the watchers and the fetching of components; actions
 //! go to files, to the spawner and to the session. Nothing here decides what a run should do next.
 
+mod volumes;
+
 use crate::components::Components;
 use crate::ended::{self, Keep};
 use crate::environment::environment;
 use crate::identity::Folder;
 use crate::runs::{OUTCOME, Runs};
 use crate::spawner::{self, Heard, Listener, Spawner};
+use crate::volumes::Volumes;
 use crate::{Config, Error, Program, io, leftovers, sandbox};
-use mezzo_agent_core::{Action, Agent, Ending, Event, Kill, Launch, sequence};
+use mezzo_agent_core::{Action, Agent, Ending, Event, Kill, Launch, Volume, sequence};
 use mezzo_proto::{encode_status, v1};
 use mezzo_shim::{Request, Wish};
 use mezzo_types::{Instant, Reason, Run, Runtime, Status, TaskState, Term, Workload};
@@ -39,6 +42,8 @@ enum Input {
     Heard(Heard),
     /// The compiled component of a run is there, or will not be.
     Code(Run, Result<PathBuf, (Reason, String)>),
+    /// What came of destroying a volume.
+    Destroyed(Volume, std::io::Result<()>),
     /// The session wants to say what there is.
     Greeting(oneshot::Sender<Vec<v1::Update>>),
     /// The session stands.
@@ -84,6 +89,9 @@ impl Handle {
 pub struct Driver {
     agent: Agent,
     runs: Runs,
+    volumes: Volumes,
+    /// They are being destroyed.
+    going: BTreeSet<Volume>,
     spawner: Spawner,
     listener: Listener,
     components: Arc<Components>,
@@ -149,6 +157,7 @@ impl Driver {
         });
         spawner.listen(&listener)?;
         let runs = Runs::open(&folder.path, &folder.boot)?;
+        let volumes = Volumes::open(&folder.path)?;
         let components = Arc::new(Components::open(&config, &folder.path)?);
         let handle = Handle {
             inputs: own.clone(),
@@ -180,6 +189,8 @@ impl Driver {
         let mut driver = Driver {
             agent,
             runs,
+            volumes,
+            going: BTreeSet::new(),
             spawner,
             listener,
             components,
@@ -225,6 +236,7 @@ impl Driver {
                 Input::Event(event) => self.step(event),
                 Input::Heard(heard) => self.heard(heard),
                 Input::Code(run, code) => self.code(run, code),
+                Input::Destroyed(volume, result) => self.destroyed(volume, result),
                 Input::Greeting(tell) => drop(tell.send(self.greeting())),
                 Input::Opened(term, upward) => {
                     self.upward = Some(upward);
@@ -262,6 +274,8 @@ impl Driver {
                 let unknown = v1::KillUnknown { run: run.0 };
                 self.say(v1::from_agent::Message::KillUnknown(unknown));
             }
+            Action::CreateVolume(volume) => self.create_volume(&volume),
+            Action::DestroyVolume(volume) => self.destroy_volume(volume),
             Action::Forget(run) => self.forget(run),
         }
     }
@@ -367,11 +381,16 @@ impl Driver {
         };
         match code {
             Ok(code) => {
+                let mounts = match self.mounts(&launch) {
+                    Ok(mounts) => mounts,
+                    Err(message) => return self.fail(run, Reason::VolumeFailed, message),
+                };
                 let argv = runner_argv(
                     runner,
                     &self.runs.folder(run),
                     &code,
                     launch.spec.resources.memory_bytes,
+                    &mounts,
                     argv,
                 );
                 self.spawn(&launch, argv, Some("/"));
@@ -385,15 +404,15 @@ impl Driver {
     fn spawn(&mut self, launch: &Launch, argv: Vec<String>, home: Option<&str>) {
         let run = launch.run;
         let folder = self.runs.folder(run);
-        let sandbox = match sandbox::make(&folder, &launch.spec.files) {
+        let mounts = match self.mounts(launch) {
+            Ok(mounts) => mounts,
+            Err(message) => return self.fail(run, Reason::VolumeFailed, message),
+        };
+        // A component does not see where its folder is, and a link out of it would lead nowhere.
+        let links = if home.is_none() { &mounts[..] } else { &[] };
+        let sandbox = match self.sandbox(launch, links) {
             Ok(sandbox) => sandbox,
-            Err(error) => {
-                return self.fail(
-                    run,
-                    Reason::SandboxFailed,
-                    format!("make the sandbox: {error}"),
-                );
-            }
+            Err((reason, message)) => return self.fail(run, reason, message),
         };
         if let Some((port, error)) = taken(&launch.ports) {
             let message =
@@ -583,6 +602,7 @@ fn runner_argv(
     folder: &Path,
     code: &Path,
     memory_bytes: u64,
+    mounts: &[(PathBuf, String)],
     argv: &[String],
 ) -> Vec<String> {
     let text = |path: &Path| path.to_string_lossy().into_owned();
@@ -591,6 +611,9 @@ fn runner_argv(
     all.extend(["run".into(), "--code".into(), text(code)]);
     all.extend(["--dir".into(), text(&folder.join(sandbox::SANDBOX))]);
     all.extend(["--outcome".into(), text(&folder.join(OUTCOME))]);
+    for (folder, path) in mounts {
+        all.extend(["--mount".into(), text(folder), "--at".into(), path.clone()]);
+    }
     let memory_bytes = match memory_bytes {
         0 => MODULE_MEMORY_BYTES,
         asked => asked,

@@ -65,7 +65,7 @@ fn size(path: &Path) -> u64 {
 }
 
 /// A task may have taken the right to change a folder of its own away: it is given back.
-fn remove(path: &Path) -> Result<()> {
+pub fn remove(path: &Path) -> Result<()> {
     match std::fs::remove_dir_all(path) {
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
             open(path)?;
@@ -141,6 +141,26 @@ mod tests {
             }),
             ["4"]
         );
+    }
+
+    #[test]
+    fn what_a_link_leads_to_stays_and_does_not_count() {
+        let folder = four();
+        let volume = tempfile::tempdir().expect("a folder");
+        let data = volume.path().join("data");
+        std::fs::write(&data, vec![1; 8 << 20]).expect("writable");
+        for n in 1..=4 {
+            let link = folder.path().join(n.to_string()).join("sandbox/volume");
+            std::os::unix::fs::symlink(volume.path(), link).expect("a link");
+        }
+        let four_are_few = Keep {
+            bytes: 4 << 20,
+            ..ALL
+        };
+        assert_eq!(collect(folder.path(), four_are_few).expect("fine"), 0);
+        let none = Keep { folders: 0, ..ALL };
+        assert_eq!(collect(folder.path(), none).expect("removed"), 4);
+        assert_eq!(data.metadata().expect("there").len(), 8 << 20);
     }
 
     #[test]

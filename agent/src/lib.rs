@@ -11,6 +11,7 @@
 //! | what is kept of a run, and recovery | `runs.rs` |
 //! | what a lost shim left | `leftovers.rs` |
 //! | the sandbox folder | `sandbox.rs` |
+//! | volumes, which outlive tasks | `volumes.rs` |
 //! | reading what a task wrote | `output.rs` |
 //! | starting and signalling | `spawner.rs` |
 //! | the loop around the state machine | `driver.rs` |
@@ -31,8 +32,9 @@ mod runs;
 mod sandbox;
 mod session;
 mod spawner;
+mod volumes;
 
-pub use config::{Config, Limits, Program};
+pub use config::{Config, Limits, Program, Reserve};
 
 use std::path::PathBuf;
 

@@ -27,6 +27,23 @@ pub fn make(run_folder: &Path, files: &[File]) -> std::io::Result<PathBuf> {
     Ok(path)
 }
 
+/// Puts a link to a folder outside into the sandbox. Repeating it does no harm.
+pub fn link(sandbox: &Path, path: &str, folder: &Path) -> std::io::Result<()> {
+    let sandbox = Dir::open_ambient_dir(sandbox, ambient_authority())?;
+    if let Some((folders, _)) = path.rsplit_once('/') {
+        sandbox.create_dir_all(folders)?;
+    }
+    match sandbox.symlink_contents(folder, path) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            match sandbox.read_link_contents(path) {
+                Ok(there) if there == folder => Ok(()),
+                _ => Err(error),
+            }
+        }
+        linked => linked,
+    }
+}
+
 fn put(sandbox: &Dir, file: &File) -> std::io::Result<()> {
     if let Some((folders, _)) = file.path.rsplit_once('/') {
         sandbox.create_dir_all(folders)?;
@@ -42,6 +59,28 @@ fn put(sandbox: &Dir, file: &File) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_is_linked_once_and_only_inside() {
+        let (folder, outside) = (tempfile::tempdir(), tempfile::tempdir());
+        let (folder, outside) = (folder.expect("a folder"), outside.expect("a folder"));
+        let sandbox = make(folder.path(), &[]).expect("made");
+        for path in ["data", "deep/er/data"] {
+            link(&sandbox, path, outside.path()).expect("linked");
+            link(&sandbox, path, outside.path()).expect("repeating it does no harm");
+            std::fs::write(sandbox.join(path).join("file"), path).expect("writable");
+            let text = std::fs::read_to_string(outside.path().join("file"));
+            assert_eq!(text.expect("readable"), path);
+        }
+        link(&sandbox, "data", folder.path()).expect_err("another folder is there");
+        std::fs::create_dir(sandbox.join("taken")).expect("writable");
+        link(&sandbox, "taken", outside.path()).expect_err("something else is there");
+        std::os::unix::fs::symlink(folder.path(), sandbox.join("way-out")).expect("a link");
+        for bad in ["../data", "way-out/data", "/data"] {
+            link(&sandbox, bad, outside.path()).expect_err(bad);
+        }
+        assert!(!folder.path().join("data").exists());
+    }
 
     #[test]
     fn nothing_leaves_the_sandbox() {

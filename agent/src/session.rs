@@ -6,12 +6,12 @@
 use crate::driver::{self, Handle};
 use crate::identity::{Folder, Joined};
 use crate::{Config, Error, output};
-use mezzo_agent_core::{Event, Kill, Launch, sequence};
+use mezzo_agent_core::{Event, Kill, Launch, Volume, sequence};
 use mezzo_proto::v1::agents_client::AgentsClient;
 use mezzo_proto::v1::from_agent::Message as Up;
 use mezzo_proto::v1::from_master::Message as Down;
 use mezzo_proto::{MESSAGE_BYTES_MAX, Malformed, PROTOCOL, decode_spec, encode_facts, v1};
-use mezzo_types::{AgentFacts, Instant, Reason, Run, Status, TaskState, Term};
+use mezzo_types::{AgentFacts, Instant, Reason, ReservationId, Run, Status, TaskState, Term};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
@@ -301,6 +301,16 @@ impl Session {
             Down::Acknowledge(ack) => self
                 .handle
                 .event(Event::Acknowledged(Run(ack.run), ack.sequence)),
+            Down::CreateVolume(create) => {
+                let volume = volume(create.reservation, create.name);
+                let event = Event::CreateVolume(Term(create.term), volume);
+                self.handle.event(event);
+            }
+            Down::DestroyVolume(destroy) => {
+                let volume = volume(destroy.reservation, destroy.name);
+                let event = Event::DestroyVolume(Term(destroy.term), volume);
+                self.handle.event(event);
+            }
             Down::ReadOutput(request) => self.read_output(request, upward.clone()),
         }
     }
@@ -340,6 +350,11 @@ impl Session {
     }
 }
 
+fn volume(reservation: u64, name: String) -> Volume {
+    let reservation = ReservationId(reservation);
+    Volume { reservation, name }
+}
+
 fn launch_of(task: v1::LaunchTask) -> Result<Launch, Malformed> {
     let ports = task
         .ports
@@ -353,6 +368,7 @@ fn launch_of(task: v1::LaunchTask) -> Result<Launch, Malformed> {
             framework: task.framework,
             spec: Arc::new(spec),
             ports,
+            reservation: (task.reservation != 0).then_some(ReservationId(task.reservation)),
         }),
         _ => {
             let problem = format!(

@@ -5,6 +5,7 @@ fn main() {
         &[
             "mezzo-hello",
             "mezzo-counter",
+            "mezzo-keeper",
             "mezzo-hostile",
             "mezzo-evil",
             "mezzo-command",

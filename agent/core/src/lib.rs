@@ -10,13 +10,15 @@
 extern crate alloc;
 
 mod life;
+mod volumes;
 
 pub use life::{Agent, sequence};
+pub use volumes::Volume;
 
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use mezzo_types::{Reason, Run, Status, TaskSpec, Term};
+use mezzo_types::{Reason, ReservationId, Run, Status, TaskSpec, Term};
 
 /// A run that is to be destroyed and has not ended is destroyed again so often, in milliseconds.
 pub const DESTROY_AGAIN_MS: u64 = 1_000;
@@ -38,6 +40,9 @@ pub struct Launch {
     pub spec: Arc<TaskSpec>,
     /// In the order of the spec's ports.
     pub ports: Vec<u16>,
+    /// What it runs on; its mounts are volumes of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reservation: Option<ReservationId>,
 }
 
 /// Why a run was asked to end.
@@ -102,6 +107,10 @@ pub enum Event {
     Launch(Term, Vec<Launch>),
     /// A run is to end.
     Kill(Term, Run, Kill),
+    /// A volume is to be there.
+    CreateVolume(Term, Volume),
+    /// A volume and its data are to go, once no run has it mounted.
+    DestroyVolume(Term, Volume),
     /// The master has this status and all before it.
     Acknowledged(Run, u64),
     /// Its program was executed.
@@ -127,6 +136,10 @@ pub enum Action {
     Say(Run, u64, Status),
     /// Say that a run that was to be killed has never been here.
     SayUnknown(Run),
+    /// Make a volume's folder, unless it is there, and say that it is.
+    CreateVolume(Volume),
+    /// Destroy a volume's folder, and say so once nothing is left of it.
+    DestroyVolume(Volume),
     /// Its end is acknowledged: only its output is kept, for a while.
     Forget(Run),
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     Action, DESTROY_AGAIN_MS, Ending, Event, Exit, Found, Kill, Launch, RETRY_MS, RETRY_MS_MAX,
-    TOMBSTONES_MAX, Trace,
+    TOMBSTONES_MAX, Trace, Volume,
 };
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -15,10 +15,12 @@ pub struct Agent {
     runtimes: Vec<Runtime>,
     term: Term,
     session: bool,
-    runs: BTreeMap<Run, Life>,
+    pub(crate) runs: BTreeMap<Run, Life>,
     ports: BTreeMap<u16, Run>,
     tombstones: BTreeSet<Run>,
     deadlines: BTreeSet<(Instant, Run, Timer)>,
+    /// To be destroyed as soon as no run has them mounted.
+    pub(crate) doomed: BTreeSet<Volume>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,9 +34,9 @@ enum Timer {
 }
 
 #[derive(Debug)]
-struct Life {
-    launch: Launch,
-    status: Status,
+pub(crate) struct Life {
+    pub(crate) launch: Launch,
+    pub(crate) status: Status,
     kill: Option<Kill>,
     /// When each timer goes off, if it is set: in the order of [`Timer`].
     timers: [Option<Instant>; 3],
@@ -72,6 +74,7 @@ impl Agent {
             ports: BTreeMap::new(),
             tombstones: BTreeSet::new(),
             deadlines: BTreeSet::new(),
+            doomed: BTreeSet::new(),
         };
         for found in found {
             let run = found.launch.run;
@@ -102,8 +105,17 @@ impl Agent {
             Event::SessionClosed => self.session = false,
             Event::Launch(term, launches) if term >= self.term => self.launch(now, launches, out),
             Event::Kill(term, run, kill) if term >= self.term => self.kill(now, run, kill, out),
+            Event::CreateVolume(term, volume) if term >= self.term => {
+                out.push(Action::CreateVolume(volume));
+            }
+            Event::DestroyVolume(term, volume) if term >= self.term => {
+                self.destroy_volume(volume, out);
+            }
             // From a master that no longer leads.
-            Event::Launch(..) | Event::Kill(..) => {}
+            Event::Launch(..)
+            | Event::Kill(..)
+            | Event::CreateVolume(..)
+            | Event::DestroyVolume(..) => {}
             Event::Acknowledged(run, number) => self.acknowledged(run, number, out),
             Event::Started(run) => self.started(now, run, out),
             Event::Ended(run, ending) => self.ended(now, run, ending, out),
@@ -220,6 +232,10 @@ impl Agent {
                 ),
             ));
         }
+        if !launch.spec.mounts.is_empty() && launch.reservation.is_none() {
+            let message = "it mounts volumes, but runs on no reservation that could have any";
+            return Some((Reason::VolumeFailed, message.into()));
+        }
         let taken = launch
             .ports
             .iter()
@@ -310,6 +326,7 @@ impl Agent {
         }
         let status = final_status(now, life, ending);
         self.set(now, run, status, out);
+        self.destroy_doomed(run, out);
     }
 
     fn set(&mut self, now: Instant, run: Run, status: Status, out: &mut Vec<Action>) {

@@ -2,8 +2,10 @@
 
 mod support;
 
-use mezzo_agent_core::{Agent, Ending, Event, Exit, Found, Trace};
-use mezzo_types::{Instant, Reason, Run, Runtime, TaskState, Term, Workload};
+use mezzo_agent_core::{Agent, Ending, Event, Exit, Found, Launch, Trace, Volume};
+use mezzo_types::{
+    Instant, Mount, Reason, ReservationId, Run, Runtime, TaskSpec, TaskState, Term, Workload,
+};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -195,6 +197,77 @@ fn a_restart_goes_on_where_the_files_end() {
 enum Chance {
     Event(u8, u64, u64),
     Wait(u64),
+}
+
+fn volume(name: &str) -> Volume {
+    Volume {
+        reservation: ReservationId(7),
+        name: name.into(),
+    }
+}
+
+/// On reservation 7, with its volumes.
+fn mounting(run: u64, volumes: &[&str]) -> Launch {
+    let mut launch = launch(run, vec![]);
+    let mounts = volumes.iter().map(|volume| Mount {
+        volume: (*volume).into(),
+        path: (*volume).into(),
+    });
+    let mut spec = TaskSpec::clone(&launch.spec);
+    spec.mounts = mounts.collect();
+    launch.spec = Arc::new(spec);
+    launch.reservation = Some(ReservationId(7));
+    launch
+}
+
+#[test]
+fn a_volume_is_destroyed_only_when_no_run_has_it_mounted() {
+    let mut play = Play::new();
+    let create = |name| Event::CreateVolume(Term(1), volume(name));
+    let destroy = |name| Event::DestroyVolume(Term(1), volume(name));
+    assert_eq!(play.step(create("a")), ["create 7/a"]);
+    assert_eq!(play.step(create("a")), ["create 7/a"], "said again");
+    assert_eq!(
+        play.step(Event::Launch(
+            Term(1),
+            vec![mounting(1, &["a", "b"]), mounting(2, &["a"])]
+        )),
+        ["keep 1", "keep 2", "start 1", "start 2"]
+    );
+    assert_eq!(play.step(destroy("a")), [""; 0]);
+    assert_eq!(play.step(destroy("c")), ["destroy 7/c"]);
+    let mut other = volume("a");
+    other.reservation = ReservationId(8);
+    assert_eq!(
+        play.step(Event::DestroyVolume(Term(1), other)),
+        ["destroy 8/a"],
+        "that of another reservation"
+    );
+    play.step(Event::Started(Run(1)));
+    play.step(Event::Started(Run(2)));
+    let end = |run| Event::Ended(Run(run), Ending::Exit(Exit::Code(0)));
+    assert_eq!(play.step(end(1)), ["say 1 4 finished exited"]);
+    assert_eq!(
+        play.step(end(2)),
+        ["say 2 4 finished exited", "destroy 7/a"],
+        "the last one has ended"
+    );
+    assert_eq!(play.step(destroy("b")), ["destroy 7/b"]);
+    // A master that no longer leads destroys nothing.
+    play.step(Event::SessionOpened(Term(2)));
+    assert_eq!(play.step(destroy("a")), [""; 0]);
+    assert_eq!(play.step(create("a")), [""; 0]);
+}
+
+#[test]
+fn what_mounts_without_a_reservation_fails() {
+    let mut play = Play::new();
+    let mut launch = mounting(1, &["a"]);
+    launch.reservation = None;
+    assert_eq!(
+        play.step(Event::Launch(Term(1), vec![launch])),
+        ["keep 1", "say 1 4 failed volume-failed"]
+    );
 }
 
 proptest! {

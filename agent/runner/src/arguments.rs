@@ -26,6 +26,8 @@ pub struct Run {
     pub code: PathBuf,
     /// All that it sees of the file system.
     pub dir: PathBuf,
+    /// Folders that it sees at these paths, beside its own.
+    pub mounts: Vec<(PathBuf, String)>,
     /// Where to say why it was stopped.
     pub outcome: Option<PathBuf>,
     /// How much memory it may use.
@@ -75,6 +77,16 @@ impl Run {
             match option.to_str() {
                 Some("--code") => run.code = value.into(),
                 Some("--dir") => run.dir = value.into(),
+                // The two belong together: one folder, one path.
+                Some("--mount") => run.mounts.push((value.into(), String::new())),
+                Some("--at") => {
+                    let mount = run.mounts.last_mut().filter(|(_, at)| at.is_empty());
+                    let (_, at) =
+                        mount.ok_or("run --at: the folder, `--mount DIR`, is missing before it")?;
+                    *at = value
+                        .into_string()
+                        .map_err(|value| format!("run --at {value:?}: it is no text"))?;
+                }
                 Some("--outcome") => run.outcome = Some(value.into()),
                 Some("--memory-bytes") => {
                     let number = value.to_str().and_then(|text| text.parse().ok());
@@ -94,6 +106,9 @@ impl Run {
         match () {
             () if run.code.as_os_str().is_empty() => Err("run: --code is missing".into()),
             () if run.dir.as_os_str().is_empty() => Err("run: --dir is missing".into()),
+            () if run.mounts.iter().any(|(_, at)| at.is_empty()) => {
+                Err("run --mount: its `--at PATH` is missing".into())
+            }
             () => Ok(run),
         }
     }
@@ -112,12 +127,15 @@ mod tests {
         let run = Run {
             code: "c".into(),
             dir: "d".into(),
+            mounts: vec![("m".into(), "data".into()), ("n".into(), "x/y".into())],
             outcome: None,
             memory_bytes: Some(5),
             argv: vec!["a".into(), "--dir".into()],
         };
         assert_eq!(
-            parse("run --code c --dir d --memory-bytes 5 -- a --dir"),
+            parse(
+                "run --code c --dir d --mount m --at data --mount n --at x/y --memory-bytes 5 -- a --dir"
+            ),
             Ok(Arguments::Run(run))
         );
         assert_eq!(parse("engine"), Ok(Arguments::Engine));
@@ -129,6 +147,10 @@ mod tests {
             "run --dir d -- a",
             "run --code",
             "run --code c --dir d",
+            "run --code c --dir d --mount m -- a",
+            "run --code c --dir d --at data -- a",
+            "run --code c --dir d --mount m --at x --at y -- a",
+            "run --code c --dir d --mount m --mount n --at x -- a",
             "run --code c --dir d --speed 9 -- a",
             "run --code c --dir d --memory-bytes x -- a",
         ] {

@@ -1,6 +1,6 @@
 //! Running one component: what it may do, how much it may use, and how it ended.
 //!
-//! It has its folder, its arguments, its environment, two clocks, randomness, and its two outputs.
+//! It has its folder, its volumes, its arguments, its environment, two clocks, randomness, and its two outputs.
 //! It has no network, no other file, and nothing to read from.
 
 use crate::{FAILURE, STOPPED, arguments, engine};
@@ -217,6 +217,13 @@ fn wasi(arguments: &arguments::Run) -> Result<WasiCtx, String> {
         builder
             .preopened_dir(&arguments.dir, name, FsPerms::ReadWrite)
             .map_err(|error| format!("open {}: {error:#}", arguments.dir.display()))?;
+    }
+    for (folder, path) in &arguments.mounts {
+        for name in [path.clone(), format!("/{path}")] {
+            builder
+                .preopened_dir(folder, name, FsPerms::ReadWrite)
+                .map_err(|error| format!("open {}: {error:#}", folder.display()))?;
+        }
     }
     Ok(builder.build())
 }

@@ -8,7 +8,8 @@ use mezzo_proto::v1::from_master::Message as Down;
 use mezzo_proto::{decode_status, encode_spec, v1};
 use mezzo_shim::{SHIM, Trace, Wish};
 use mezzo_types::{
-    Digest, EnvVar, PortRequest, Reason, Resources, Status, TaskId, TaskSpec, TaskState, Workload,
+    Digest, EnvVar, Mount, PortRequest, Reason, Resources, Status, TaskId, TaskSpec, TaskState,
+    Workload,
 };
 use sha2::Digest as _;
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ pub struct Told {
     pub hellos: Vec<v1::Hello>,
     pub updates: Vec<(u64, u64, Status)>,
     pub unknown: Vec<u64>,
+    pub volumes: Vec<v1::VolumeReport>,
     pub outputs: BTreeMap<u64, v1::Output>,
     pub fetches: usize,
     session: Option<mpsc::Sender<Result<v1::FromMaster, tonic::Status>>>,
@@ -169,12 +171,18 @@ impl Master {
     }
 
     pub fn launch(&self, run: u64, spec: &TaskSpec, ports: &[u16]) {
+        self.launch_on(0, run, spec, ports);
+    }
+
+    /// On a reservation.
+    pub fn launch_on(&self, reservation: u64, run: u64, spec: &TaskSpec, ports: &[u16]) {
         let task = v1::LaunchTask {
             run,
             framework: "f".into(),
             spec: encode_spec(spec),
             ports: ports.iter().map(|port| u32::from(*port)).collect(),
             group: String::new(),
+            reservation,
         };
         self.say(Down::Launch(v1::Launch {
             term: 1,
@@ -190,6 +198,7 @@ impl Master {
             spec,
             ports: Vec::new(),
             group: String::new(),
+            reservation: 0,
         };
         self.say(Down::Launch(v1::Launch {
             term: 1,
@@ -205,6 +214,31 @@ impl Master {
             grace_ms,
             reason,
         }));
+    }
+
+    pub fn create_volume(&self, reservation: u64, name: &str) {
+        self.say(Down::CreateVolume(v1::CreateVolume {
+            term: 1,
+            reservation,
+            name: name.into(),
+        }));
+    }
+
+    pub fn destroy_volume(&self, reservation: u64, name: &str) {
+        self.say(Down::DestroyVolume(v1::DestroyVolume {
+            term: 1,
+            reservation,
+            name: name.into(),
+        }));
+    }
+
+    /// Waits until the agent has said this of a volume.
+    pub fn wait_volume(&self, reservation: u64, name: &str, exists: bool) {
+        self.wait(&format!("volume {name} to be there: {exists}"), |told| {
+            let mut said = told.volumes.iter();
+            said.find(|v| (v.reservation, v.name.as_str(), v.exists) == (reservation, name, exists))
+                .map(drop)
+        });
     }
 
     /// Ends the session, as a broken line does.
@@ -375,6 +409,7 @@ fn told(shared: &Shared, message: Up, down: &mpsc::Sender<Answer>) {
         }
         Up::Output(output) => drop(told.outputs.insert(output.request, output)),
         Up::KillUnknown(unknown) => told.unknown.push(unknown.run),
+        Up::VolumeReport(report) => told.volumes.push(report),
     });
 }
 
@@ -598,6 +633,8 @@ pub fn task(id: &str, workload: Workload) -> TaskSpec {
         files: vec![],
         kill_grace_ms: 10_000,
         runtime_max_ms: None,
+        mounts: vec![],
+        preemptible: false,
     }
 }
 
@@ -627,6 +664,14 @@ pub fn with_env(mut spec: TaskSpec, name: &str, value: &str) -> TaskSpec {
     spec.env.push(EnvVar {
         name: name.into(),
         value: value.into(),
+    });
+    spec
+}
+
+pub fn with_volume(mut spec: TaskSpec, volume: &str, path: &str) -> TaskSpec {
+    spec.mounts.push(Mount {
+        volume: volume.into(),
+        path: path.into(),
     });
     spec
 }

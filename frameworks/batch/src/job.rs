@@ -10,6 +10,9 @@ use std::collections::BTreeSet;
 /// The master's reason when an operator drains an agent.
 const DRAINED: &str = "agent-draining";
 
+/// The master's reason when it takes back what a preemptible task uses.
+const PREEMPTED: &str = "preempted";
+
 /// Why a job was stopped before its tasks had ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -84,7 +87,7 @@ pub struct Heard<'a> {
     /// Which index.
     pub index: u32,
     /// Which attempt of it.
-    pub attempt: u8,
+    pub attempt: u32,
     /// Where the task stands.
     pub state: TaskState,
     /// If it ended by itself.
@@ -228,7 +231,7 @@ impl Job {
     }
 
     /// The attempt that a launch of this index now would be.
-    pub fn next_attempt(&self, index: u32) -> u8 {
+    pub fn next_attempt(&self, index: u32) -> u32 {
         self.tasks
             .get(index as usize)
             .map_or(1, |task| task.attempt.saturating_add(1))
@@ -283,11 +286,14 @@ impl Job {
         // Killed because its agent is drained, it is no more to blame than if the agent had failed.
         let is_lost = heard.state == TaskState::Lost
             || heard.state == TaskState::Killed && heard.reason == DRAINED;
+        // That others needed its place more is nobody's fault: it is not even counted.
+        let is_preempted = heard.state == TaskState::Killed && heard.reason == PREEMPTED;
         let lost = task.lost.saturating_add(u8::from(is_lost));
         let (state, reason) = match heard.state {
             TaskState::Finished => (State::Finished, heard.reason),
             _ if stopping => (State::Cancelled, heard.reason),
             TaskState::Failed if failures <= retries => (State::Waiting, heard.reason),
+            _ if is_preempted => (State::Waiting, heard.reason),
             _ if is_lost && lost <= LOST_MAX => (State::Waiting, heard.reason),
             _ if is_lost => (State::Failed, "lost-too-often"),
             _ => (State::Failed, heard.reason),
@@ -362,7 +368,7 @@ impl Job {
     }
 
     /// The id of one attempt's task.
-    pub fn task_id(&self, index: u32, attempt: u8) -> String {
+    pub fn task_id(&self, index: u32, attempt: u32) -> String {
         format!("j{}.{index}.{attempt}", self.number)
     }
 
@@ -414,7 +420,7 @@ impl Job {
 }
 
 /// Job number, index and attempt of a task's id, if it is one of ours.
-pub fn parse_task_id(id: &str) -> Option<(u64, u32, u8)> {
+pub fn parse_task_id(id: &str) -> Option<(u64, u32, u32)> {
     let mut parts = id.strip_prefix('j')?.split('.');
     let parsed = (
         parts.next()?.parse().ok()?,

@@ -157,7 +157,9 @@ impl Launcher {
             if !room.take(bytes) {
                 return;
             }
-            used.extend(plan.offers().get(at).map(|offer| offer.agent));
+            let offer = plan.offers().get(at);
+            used.extend(offer.map(|offer| offer.agent));
+            let reserved = offer.is_some_and(|offer| offer.reservation.is_some());
             let Some(offer) = plan.take(at, &spec.resources) else {
                 return;
             };
@@ -167,7 +169,9 @@ impl Launcher {
                 index,
                 attempt,
             };
-            let task = spec.task(job.task_id(index, attempt), slot, own.as_ref());
+            let mut task = spec.task(job.task_id(index, attempt), slot, own.as_ref());
+            // What is kept for the role is not taken back for others, and the master says no to such a task.
+            task.preemptible &= !reserved;
             to.push(Planned {
                 job: job.number,
                 index,

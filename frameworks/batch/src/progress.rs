@@ -1,11 +1,15 @@
-//! How far each index of a job has come: nine bytes an index, kept in pages, so that a turn rewrites a kilobyte for
+//! How far each index of a job has come: twelve bytes an index, kept in pages, so that a turn rewrites a kilobyte for
 //! the indexes that changed and not the whole job.
 
 /// Indexes in one page.
 pub const PAGE: usize = 128;
 
-const VERSION: u8 = 1;
-const ENTRY_BYTES: usize = 9;
+const VERSION: u8 = 2;
+const ENTRY_BYTES: usize = 12;
+
+/// Pages of the first version, with attempts up to 255, are still read.
+const VERSION_1: u8 = 1;
+const ENTRY_BYTES_1: usize = 9;
 
 /// Stands for "no exit code" in a page.
 const NO_EXIT: i32 = i32::MIN;
@@ -80,7 +84,7 @@ pub struct Progress {
     /// Where it stands.
     pub state: State,
     /// How often it was launched.
-    pub attempt: u8,
+    pub attempt: u32,
     /// How many attempts failed.
     pub failures: u8,
     /// How many were lost.
@@ -96,13 +100,8 @@ pub fn encode(page: &[Progress]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(1 + page.len() * ENTRY_BYTES);
     bytes.push(VERSION);
     for entry in page {
-        bytes.extend([
-            entry.state as u8,
-            entry.attempt,
-            entry.failures,
-            entry.lost,
-            entry.reason,
-        ]);
+        bytes.extend([entry.state as u8, entry.failures, entry.lost, entry.reason]);
+        bytes.extend(entry.attempt.to_le_bytes());
         bytes.extend(entry.exit_code.unwrap_or(NO_EXIT).to_le_bytes());
     }
     bytes
@@ -111,37 +110,65 @@ pub fn encode(page: &[Progress]) -> Vec<u8> {
 /// Reads a page into `page`; the error says why it cannot be one.
 pub fn decode(bytes: &[u8], page: &mut [Progress]) -> Result<(), String> {
     let (version, entries) = bytes.split_first().ok_or("an empty page")?;
-    if *version != VERSION {
-        return Err(format!(
-            "the page has format {version}, this version reads {VERSION}"
-        ));
-    }
-    if entries.len() != page.len() * ENTRY_BYTES {
+    let entry_bytes = match *version {
+        VERSION => ENTRY_BYTES,
+        VERSION_1 => ENTRY_BYTES_1,
+        other => {
+            return Err(format!(
+                "the page has format {other}, this version reads up to {VERSION}"
+            ));
+        }
+    };
+    if entries.len() != page.len() * entry_bytes {
         return Err(format!(
             "the page has {} bytes for {} entries",
             entries.len(),
             page.len()
         ));
     }
-    for (entry, bytes) in page.iter_mut().zip(entries.chunks_exact(ENTRY_BYTES)) {
-        let &[state, attempt, failures, lost, reason, e0, e1, e2, e3] = bytes else {
-            return Err("a short entry".to_owned());
-        };
-        let state = State::ALL
-            .get(usize::from(state))
-            .ok_or_else(|| format!("no state {state}"))?;
-        let exit_code = i32::from_le_bytes([e0, e1, e2, e3]);
-        let exit_code = (exit_code != NO_EXIT).then_some(exit_code);
-        *entry = Progress {
-            state: *state,
-            attempt,
-            failures,
-            lost,
-            exit_code,
-            reason,
-        };
+    for (entry, bytes) in page.iter_mut().zip(entries.chunks_exact(entry_bytes)) {
+        *entry = decode_entry(bytes)?;
     }
     Ok(())
+}
+
+fn decode_entry(bytes: &[u8]) -> Result<Progress, String> {
+    let (state, attempt, [failures, lost, reason], exit_code) = match *bytes {
+        [
+            state,
+            failures,
+            lost,
+            reason,
+            a0,
+            a1,
+            a2,
+            a3,
+            e0,
+            e1,
+            e2,
+            e3,
+        ] => {
+            let attempt = u32::from_le_bytes([a0, a1, a2, a3]);
+            (state, attempt, [failures, lost, reason], [e0, e1, e2, e3])
+        }
+        [state, attempt, failures, lost, reason, e0, e1, e2, e3] => {
+            let attempt = u32::from(attempt);
+            (state, attempt, [failures, lost, reason], [e0, e1, e2, e3])
+        }
+        _ => return Err("a short entry".to_owned()),
+    };
+    let state = State::ALL
+        .get(usize::from(state))
+        .ok_or_else(|| format!("no state {state}"))?;
+    let exit_code = i32::from_le_bytes(exit_code);
+    Ok(Progress {
+        state: *state,
+        attempt,
+        failures,
+        lost,
+        exit_code: (exit_code != NO_EXIT).then_some(exit_code),
+        reason,
+    })
 }
 
 #[cfg(test)]
@@ -155,7 +182,7 @@ mod tests {
         }
         let entry = Progress {
             state: State::Failed,
-            attempt: 111,
+            attempt: 70_000,
             failures: 101,
             lost: 10,
             exit_code: Some(-1),
@@ -175,6 +202,21 @@ mod tests {
     }
 
     #[test]
+    fn a_page_of_the_first_version_is_still_read() {
+        let mut page = [Progress::default(); 1];
+        decode(&[1, 7, 255, 101, 10, 3, 1, 0, 0, 0], &mut page).unwrap();
+        let expected = Progress {
+            state: State::Failed,
+            attempt: 255,
+            failures: 101,
+            lost: 10,
+            exit_code: Some(1),
+            reason: 3,
+        };
+        assert_eq!(page, [expected]);
+    }
+
+    #[test]
     fn what_is_no_page_is_refused() {
         let mut page = [Progress::default(); 1];
         let mut bytes = encode(&page);
@@ -186,7 +228,7 @@ mod tests {
                 .unwrap_err()
                 .contains("no state 9")
         );
-        bytes[0] = 2;
-        assert!(decode(&bytes, &mut page).unwrap_err().contains("format 2"));
+        bytes[0] = 3;
+        assert!(decode(&bytes, &mut page).unwrap_err().contains("format 3"));
     }
 }

@@ -39,6 +39,10 @@ pub struct JobRequest {
     runtime_max_ms: Option<u64>,
     timeout_ms: Option<u64>,
     kill_grace_ms: Option<u64>,
+    #[serde(default)]
+    priority: i32,
+    #[serde(default)]
+    preemptible: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -139,6 +143,7 @@ impl JobRequest {
         let ports = self.ports()?;
         resources.ports = ports.len() as u32;
         let retries = number("retries", self.retries, 0, RETRIES_MAX.into())?.unwrap_or(0);
+        let preemptible = self.preemptible()?;
         let parallel = number("parallel_max", self.parallel_max, 1, JOB_TASKS_MAX.into())?;
         let spec = Spec {
             workload,
@@ -166,6 +171,8 @@ impl JobRequest {
             kill_grace_ms: number("kill_grace_ms", self.kill_grace_ms, 0, KILL_GRACE_MS_MAX)?
                 .unwrap_or(mezzo_sdk::KILL_GRACE_MS_DEFAULT),
             files: files(self.files)?,
+            priority: self.priority,
+            preemptible,
             has_task_args: self.tasks.is_some(),
         };
         let tasks = self.tasks.unwrap_or_default().into_iter();
@@ -202,6 +209,18 @@ impl JobRequest {
             )),
             _ => Ok(tasks.len() as u32),
         }
+    }
+
+    /// Both together would be refused by the master, task by task.
+    fn preemptible(&self) -> Result<bool, Error> {
+        if self.preemptible && self.priority > 0 {
+            let rule = format_args!(
+                "not with priority {}: only what has priority 0 or below may be preemptible",
+                self.priority
+            );
+            return Err(Error::invalid("preemptible", rule));
+        }
+        Ok(self.preemptible)
     }
 
     fn workload(&self, tasks: &[TaskRequest]) -> Result<Workload, Error> {

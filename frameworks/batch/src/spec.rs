@@ -34,6 +34,12 @@ pub struct Spec {
     /// For each task.
     #[serde(with = "crate::base64::serde")]
     pub files: Vec<File>,
+    /// Of its demand.
+    #[serde(default)]
+    pub priority: i32,
+    /// Whether its tasks may be asked to end for others.
+    #[serde(default)]
+    pub preemptible: bool,
     /// Whether each index has arguments of its own.
     pub has_task_args: bool,
 }
@@ -57,13 +63,15 @@ pub struct Slot<'a> {
     /// Its index.
     pub index: u32,
     /// From 1.
-    pub attempt: u8,
+    pub attempt: u32,
 }
 
 impl Spec {
     /// The demand for `count` tasks.
     pub fn demand(&self, name: String, count: u32) -> Demand {
-        let mut demand = Demand::new(name, self.resources.clone(), count).prefer(self.prefer);
+        let mut demand = Demand::new(name, self.resources.clone(), count)
+            .prefer(self.prefer)
+            .priority(self.priority);
         demand.conditions.clone_from(&self.conditions);
         demand.fixed_ports = self.fixed_ports().collect();
         demand.only_if("@runtime", Comparison::Equals, self.runtime())
@@ -146,6 +154,8 @@ impl Spec {
             files: self.files.clone(),
             kill_grace_ms: self.kill_grace_ms,
             runtime_max_ms: self.runtime_max_ms,
+            mounts: Vec::new(),
+            preemptible: self.preemptible,
             extra: Vec::new(),
         }
     }

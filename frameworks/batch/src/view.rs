@@ -40,7 +40,7 @@ impl<'a> From<&'a Job> for JobView<'a> {
 pub struct TaskView<'a> {
     index: u32,
     task: Option<String>,
-    attempt: u8,
+    attempt: u32,
     state: &'static str,
     exit_code: Option<i32>,
     reason: &'a str,

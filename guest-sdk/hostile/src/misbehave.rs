@@ -84,6 +84,9 @@ kinds! {
     Probe,
     /// `handle` kills, finds and launches under ids that are not its own; whatever is not refused makes it panic.
     Forge,
+    /// `handle` reserves, gives back, makes and destroys volumes with numbers, lists and names that cannot be, or that
+    /// are not its own, and logs the refusals; whatever is not refused makes it panic.
+    ForgeReservations,
     /// After `start` the allocator does not return: the next lowering of arguments hangs.
     LoopInRealloc,
     /// After `start` the allocator returns addresses outside of the memory.
@@ -179,6 +182,10 @@ pub fn in_handle(options: &Options, cx: &mut Cx<'_>) -> Option<u64> {
         }
         Kind::Forge => {
             forge(cx);
+            Some(1_000)
+        }
+        Kind::ForgeReservations => {
+            forge_reservations(cx);
             Some(1_000)
         }
         Kind::StreamFlood => {
@@ -287,6 +294,46 @@ fn forge(cx: &mut Cx<'_>) {
         );
     }
     cx.info("everything was refused");
+}
+
+fn forge_reservations(cx: &mut Cx<'_>) {
+    let one = Resources::new(1, 0);
+    let huge = Resources::new(u64::MAX, 0);
+    let label = |key: String| Label {
+        key,
+        value: String::new(),
+    };
+    let many: Vec<Label> = (0..50_000).map(|n| label(n.to_string())).collect();
+    let long = "x".repeat(1 << 20);
+    for id in [0, 1, 1 << 53, u64::MAX] {
+        let refusals = [
+            cx.reserve_with(id, &one, &[], None).err(),
+            cx.reserve_with(id, &one, &[], Some(u64::MAX)).err(),
+            cx.reserve_with(id, &huge, &[], None).err(),
+            cx.reserve_with(id, &Resources::default(), &[], None).err(),
+            cx.reserve_with(id, &one, &many, None).err(),
+            cx.unreserve(id).err(),
+            cx.create_volume(id, "data", u64::MAX).err(),
+            cx.create_volume(id, &long, 1).err(),
+            cx.destroy_volume(id, "../data").err(),
+            cx.destroy_volume(id, &long).err(),
+        ];
+        for refusal in refusals {
+            match refusal {
+                Some(refusal) => cx.info(refusal.text()),
+                None => panic!("reservation or offer {id}: it was not refused"),
+            }
+        }
+        assert!(cx.find_reservation(id).is_none());
+    }
+    let ids = 0..100_000;
+    let demand = Demand::new("d", Resources::new(1, 1), 1).from_reservations(ids);
+    expect_refusal("want", cx.want(std::slice::from_ref(&demand)).err());
+    let demand = Demand::new("d", Resources::new(1, 1), 1).from_reservations([u64::MAX]);
+    // No such reservation may come to be, but which there are is nothing that a demand is asked about.
+    if let Err(refusal) = cx.want(&[demand.priority(i32::MIN)]) {
+        panic!("{refusal}");
+    }
 }
 
 fn expect_refusal(what: &str, refusal: Option<Refusal>) {

@@ -66,4 +66,9 @@ fn forged_ids_are_refused_by_the_fake_cluster_too() {
     cluster.settle();
     assert!(cluster.log().contains(&"everything was refused".to_owned()));
     assert!(cluster.faults().is_empty(), "{:?}", cluster.faults());
+
+    let mut cluster = with(serde_json::json!({"misbehave": "forge-reservations"}));
+    cluster.settle();
+    assert_eq!(cluster.log().len(), 40, "{:#?}", cluster.log());
+    assert!(cluster.faults().is_empty(), "{:?}", cluster.faults());
 }

@@ -70,6 +70,78 @@ impl<'a> Cx<'a> {
         self.host.kill(task, Some(grace_ms))
     }
 
+    /// Keeps a part of an offer for the framework's role, until [`Cx::unreserve`]. The answer's offer is of this turn:
+    /// volumes can be created and tasks launched on it at once.
+    ///
+    /// ```
+    /// use mezzo_sdk::prelude::*;
+    ///
+    /// struct Database;
+    ///
+    /// impl Database {
+    ///     fn launch(&mut self, cx: &mut Cx<'_>, offer: &Offer) -> Result<(), Refusal> {
+    ///         let reserved = cx.reserve(offer, &Resources { disk_bytes: GIB, ..Resources::new(500, GIB) })?;
+    ///         cx.create_volume(reserved.reservation, "data", GIB)?;
+    ///         let task = Task::process("db-1", ["database"]).mount("data", "db"); // sees it as ./db
+    ///         cx.launch(&[task.on_reserved(&reserved, "db")])?;
+    ///         Ok(())
+    ///     }
+    /// }
+    /// ```
+    pub fn reserve(&mut self, offer: &Offer, amount: &Resources) -> Result<Reserved, Refusal> {
+        self.reserve_with(offer.id, amount, &[], None)
+    }
+
+    /// The same on the offer of that number, with labels, and until an instant at which it ends by itself if nothing
+    /// uses it then.
+    pub fn reserve_with(
+        &mut self,
+        offer: OfferId,
+        amount: &Resources,
+        labels: &[Label],
+        until: Option<InstantMs>,
+    ) -> Result<Reserved, Refusal> {
+        self.host.reserve(offer, amount, labels, until)
+    }
+
+    /// Gives a reservation back. Refused while a task, a volume or a smaller reservation uses it.
+    pub fn unreserve(&mut self, reservation: ReservationId) -> Result<(), Refusal> {
+        self.host.unreserve(reservation)
+    }
+
+    /// Makes an empty volume on a reservation that is offered in this turn; tasks of this turn may mount it.
+    pub fn create_volume(
+        &mut self,
+        reservation: ReservationId,
+        name: &str,
+        size_bytes: u64,
+    ) -> Result<(), Refusal> {
+        self.host.create_volume(reservation, name, size_bytes)
+    }
+
+    /// Destroys a volume and its data. Refused while a task uses it.
+    pub fn destroy_volume(
+        &mut self,
+        reservation: ReservationId,
+        name: &str,
+    ) -> Result<(), Refusal> {
+        self.host.destroy_volume(reservation, name)
+    }
+
+    /// All reservations of the framework's role and of the roles above it, page by page, by id.
+    pub fn all_reservations(&self) -> impl Iterator<Item = Reservation> + '_ {
+        Pages::new(|after: Option<&Reservation>| {
+            self.host
+                .reservations(after.map(|reservation| reservation.id), PAGE_MAX)
+        })
+    }
+
+    /// One of them.
+    pub fn find_reservation(&self, id: ReservationId) -> Option<Reservation> {
+        let page = self.host.reservations(id.checked_sub(1), 1);
+        page.into_iter().find(|reservation| reservation.id == id)
+    }
+
     /// One page of the master's record of this framework's tasks, by id.
     pub fn tasks(&self, after: Option<&str>, limit: u32) -> Vec<TaskStatus> {
         self.host.tasks(after, limit)

@@ -18,6 +18,27 @@ pub trait Host {
     -> Result<Vec<Launched>, Refusal>;
     /// `driver.kill`
     fn kill(&self, task: &str, grace_ms: Option<u64>) -> Result<(), Refusal>;
+    /// `driver.reserve`
+    fn reserve(
+        &self,
+        offer: OfferId,
+        amount: &Resources,
+        labels: &[Label],
+        until: Option<InstantMs>,
+    ) -> Result<Reserved, Refusal>;
+    /// `driver.unreserve`
+    fn unreserve(&self, reservation: ReservationId) -> Result<(), Refusal>;
+    /// `driver.create-volume`
+    fn create_volume(
+        &self,
+        reservation: ReservationId,
+        name: &str,
+        size_bytes: u64,
+    ) -> Result<(), Refusal>;
+    /// `driver.destroy-volume`
+    fn destroy_volume(&self, reservation: ReservationId, name: &str) -> Result<(), Refusal>;
+    /// `driver.reservations`
+    fn reservations(&self, after: Option<ReservationId>, limit: u32) -> Vec<Reservation>;
     /// `driver.tasks`
     fn tasks(&self, after: Option<&str>, limit: u32) -> Vec<TaskStatus>;
     /// `driver.find-task`
@@ -81,6 +102,32 @@ impl Host for Imports {
     }
     fn kill(&self, task: &str, grace_ms: Option<u64>) -> Result<(), Refusal> {
         driver::kill(task, grace_ms)
+    }
+    fn reserve(
+        &self,
+        offer: OfferId,
+        amount: &Resources,
+        labels: &[Label],
+        until: Option<InstantMs>,
+    ) -> Result<Reserved, Refusal> {
+        driver::reserve(offer, amount, labels, until)
+    }
+    fn unreserve(&self, reservation: ReservationId) -> Result<(), Refusal> {
+        driver::unreserve(reservation)
+    }
+    fn create_volume(
+        &self,
+        reservation: ReservationId,
+        name: &str,
+        size_bytes: u64,
+    ) -> Result<(), Refusal> {
+        driver::create_volume(reservation, name, size_bytes)
+    }
+    fn destroy_volume(&self, reservation: ReservationId, name: &str) -> Result<(), Refusal> {
+        driver::destroy_volume(reservation, name)
+    }
+    fn reservations(&self, after: Option<ReservationId>, limit: u32) -> Vec<Reservation> {
+        driver::reservations(after, limit)
     }
     fn tasks(&self, after: Option<&str>, limit: u32) -> Vec<TaskStatus> {
         driver::tasks(after, limit)

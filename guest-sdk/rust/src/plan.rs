@@ -113,6 +113,8 @@ mod tests {
             id,
             agent: id,
             free: Resources::new(cpu, 64 * MIB),
+            reservation: None,
+            volumes: Vec::new(),
         };
         let mut plan = Plan::new(vec![offer(1, 250), offer(2, 100)]);
         for index in 0..2 {

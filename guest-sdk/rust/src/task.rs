@@ -48,6 +48,8 @@ impl Task {
             files: Vec::new(),
             kill_grace_ms: KILL_GRACE_MS_DEFAULT,
             runtime_max_ms: None,
+            mounts: Vec::new(),
+            preemptible: false,
             extra: Vec::new(),
         }
     }
@@ -116,10 +118,35 @@ impl Task {
         self
     }
 
+    /// Sees a volume of the reservation that it is launched on, at a path relative to its sandbox folder.
+    pub fn mount(mut self, volume: impl Into<String>, path: impl Into<String>) -> Task {
+        self.mounts.push(Mount {
+            volume: volume.into(),
+            path: path.into(),
+        });
+        self
+    }
+
+    /// It may be asked to end for somebody who was promised what it uses or needs it more; it then ends with the
+    /// reason `preempted`. Not for a demand of a priority above 0, and not on a reservation.
+    pub fn preemptible(mut self) -> Task {
+        self.preemptible = true;
+        self
+    }
+
     /// Puts it on an offer, serving the demand of that name.
     pub fn on(self, offer: &Offer, demand: impl Into<String>) -> Placement {
         Placement {
             offer: offer.id,
+            demand: Some(demand.into()),
+            task: self,
+        }
+    }
+
+    /// The same on what has just been reserved.
+    pub fn on_reserved(self, reserved: &Reserved, demand: impl Into<String>) -> Placement {
+        Placement {
+            offer: reserved.offer,
             demand: Some(demand.into()),
             task: self,
         }
@@ -136,6 +163,9 @@ impl Demand {
             conditions: Vec::new(),
             fixed_ports: Vec::new(),
             prefer: Preference::Any,
+            reservations: Vec::new(),
+            together: false,
+            priority: 0,
         }
     }
 
@@ -162,6 +192,56 @@ impl Demand {
             test,
             value: value.into(),
         });
+        self
+    }
+
+    /// Only from these reservations, and from nothing else: a task comes back to its volumes.
+    pub fn from_reservations(
+        mut self,
+        reservations: impl IntoIterator<Item = ReservationId>,
+    ) -> Demand {
+        self.reservations.extend(reservations);
+        self
+    }
+
+    /// All pieces in one turn or nothing: a gang. Launch them with one call.
+    ///
+    /// ```
+    /// use mezzo_sdk::prelude::*;
+    ///
+    /// struct Ring;
+    ///
+    /// impl Framework for Ring {
+    ///     fn start(cx: &mut Cx<'_>, _: Setup) -> Result<Self, String> {
+    ///         let each = Resources::new(1_000, GIB);
+    ///         cx.want(&[Demand::new("ring", each, 16).together()])?;
+    ///         Ok(Ring)
+    ///     }
+    ///
+    ///     fn offers(&mut self, cx: &mut Cx<'_>, offers: Vec<Offer>) {
+    ///         let mut plan = Plan::new(offers);
+    ///         for n in 0..16 {
+    ///             let task = Task::process(format!("ring-{n}"), ["worker"]);
+    ///             let task = task.resources(Resources::new(1_000, GIB));
+    ///             if plan.place("ring", task).is_err() {
+    ///                 return; // nothing is launched: the demand still stands
+    ///             }
+    ///         }
+    ///         if let Err(refusal) = plan.launch(cx) {
+    ///             cx.error(&format!("the ring was refused: {refusal}"));
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    pub fn together(mut self) -> Demand {
+        self.together = true;
+        self
+    }
+
+    /// How urgent it is among the demands of its role; 0 is usual. Above 0 it takes back what preemptible tasks of a
+    /// smaller priority use, if it fits nowhere else.
+    pub fn priority(mut self, priority: i32) -> Demand {
+        self.priority = priority;
         self
     }
 

@@ -2,7 +2,7 @@
 //! each field means; what the SDK adds to them stands in `task.rs` and `resources.rs`.
 
 pub use crate::bindings::base::exports::mezzo::framework::scheduler::{Event, Notice, Setup};
-pub use crate::bindings::base::mezzo::framework::driver::{Launched, Placement, Refusal};
+pub use crate::bindings::base::mezzo::framework::driver::{Launched, Placement, Refusal, Reserved};
 pub use crate::bindings::base::mezzo::framework::log::Level;
 pub use crate::bindings::base::mezzo::framework::types::*;
 

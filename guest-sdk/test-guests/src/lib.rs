@@ -7,6 +7,9 @@ pub const HELLO: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/mezzo-hello.w
 /// The sample `counter`: the world `web-framework`, an HTTP API with durable state.
 pub const COUNTER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/mezzo-counter.wasm"));
 
+/// The sample `keeper`: the world `framework`, a task with a volume on a reservation.
+pub const KEEPER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/mezzo-keeper.wasm"));
+
 /// The world `web-framework`; misbehaves as its options say, see `guest-sdk/hostile`.
 pub const HOSTILE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/mezzo-hostile.wasm"));
 

@@ -68,6 +68,7 @@ const WEB: &str = "mezzo:framework/web@0.1.0";
 #[test]
 fn each_has_the_exports_of_its_world() {
     check(HELLO, &[SCHEDULER], false);
+    check(KEEPER, &[SCHEDULER], false);
     check(COUNTER, &[SCHEDULER, WEB], true);
     check(HOSTILE, &[SCHEDULER, WEB], true);
     check(COMMAND, &["wasi:cli/run@0.2.0"], false);

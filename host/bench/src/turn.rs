@@ -8,7 +8,7 @@ use mezzo_core::turn::{Offer, Setup, View, WebRequest};
 use mezzo_core::{Call, Effects, FrameworkLimits, Turn, turn::GuestEvent};
 use mezzo_types::{
     AgentFacts, AgentId, AgentInfo, Digest, FrameworkId, InstanceId, Instant as Now, OfferId,
-    PortSet, RequestId, Resources, Run, Runtime, TaskLimits, TurnId,
+    PortSet, RequestId, ReservationId, Resources, Run, Runtime, TaskLimits, TurnId,
 };
 use mezzo_wasm::{CompileCommand, Level, LogSink, Sandbox, SandboxConfig, SandboxLimits};
 use std::sync::Arc;
@@ -140,6 +140,7 @@ impl Bench {
             id: TurnId(self.next),
             framework: FrameworkId(1),
             name: Arc::from("batch"),
+            role: Arc::from("batch"),
             instance: self.instance,
             component: self.component,
             limits: Arc::clone(&self.limits),
@@ -150,6 +151,7 @@ impl Bench {
             offers: offers.to_vec(),
             view: self.view.clone(),
             first_run: Run(self.next),
+            first_reservation: ReservationId(self.next),
         }
     }
 
@@ -279,6 +281,7 @@ pub fn facts(n: u64) -> AgentFacts {
         port_set: PortSet::range(31_000, 32_000),
         runtimes: vec![Runtime::Process],
         version: "bench".into(),
+        reserved: Vec::new(),
     }
 }
 
@@ -300,6 +303,8 @@ fn offers() -> (Vec<Offer>, Vec<Arc<AgentInfo>>) {
             ..agent.facts.total.clone()
         },
         port_set: agent.facts.port_set.clone(),
+        reservation: None,
+        volumes: Vec::new(),
     });
     (offers.collect(), agents)
 }

@@ -1,8 +1,8 @@
 //! Every command and flag. What a command does is in `commands/`.
 
 use crate::commands::{
-    agent, bench, dev, events, explain, framework, job, master, principal, role, run, sim, status,
-    task,
+    agent, bench, dev, events, explain, framework, job, master, principal, reservation, reserve,
+    role, run, sim, status, task, volume,
 };
 use crate::context::Given;
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -115,6 +115,14 @@ pub enum Command {
     /// Roles share the cluster by their weights
     #[command(subcommand)]
     Role(role::Role),
+    /// Keep a part of an agent for a role
+    Reserve(reserve::Reserve),
+    /// What is kept for roles, whatever runs on it
+    #[command(subcommand)]
+    Reservation(reservation::Reservation),
+    /// Data that outlives tasks, on reservations
+    #[command(subcommand)]
+    Volume(volume::Volume),
     /// Who may ask the master
     #[command(subcommand)]
     Principal(principal::Principal),
@@ -167,6 +175,7 @@ mod tests {
             "mezzo run --timeout 10s --retries 2 --parallel 4 --env A=b --name n --framework batch -- true",
             "mezzo run --module sha256:00 --url http://h:1 -- arg",
             "mezzo run echo -n hi",
+            "mezzo run --priority -1 --preemptible -- true",
             "mezzo job ls -o json",
             "mezzo job inspect j1 --framework other",
             "mezzo job logs -f j1 --index 2",
@@ -181,6 +190,15 @@ mod tests {
             "mezzo events -f --kind task,kill",
             "mezzo status -o json",
             "mezzo role set x --weight 2",
+            "mezzo reserve 1 --role prod/db --cpus 4 --memory 8GiB --disk 100GiB --gpus 1",
+            "mezzo reserve node-1 --role db --disk 1G --within 7 --label a=b --label c=d --until 2h -o json",
+            "mezzo reservation ls --role prod --agent node-1 -o json",
+            "mezzo reservation inspect 17",
+            "mezzo reservation rm 17",
+            "mezzo volume ls",
+            "mezzo volume create 17 data --size 10GiB",
+            "mezzo volume destroy 17 data --yes",
+            "mezzo agent --master h:7071 --token-file t --data /x --reserve prod/db:cpus=4,memory=8GiB --reserve ml:gpus=1",
             "mezzo principal create ci",
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err());
@@ -227,8 +245,13 @@ mod tests {
             ("mezzo task logs j1.0.1 --tail x", "expected a whole number"),
             ("mezzo agent --master localhost", "HOST:PORT"),
             ("mezzo run", "PROGRAM"),
+            ("mezzo run --priority x -- true", "expected a whole number"),
             ("mezzo run --condition rack~r7 -- true", "rack equals r7"),
             ("mezzo agent --ports x", "31000-32000"),
+            ("mezzo agent --reserve db", "ROLE:AMOUNTS"),
+            ("mezzo agent --reserve db:disks=1", "disks"),
+            ("mezzo reserve 1 --cpus 1", "--role"),
+            ("mezzo volume create 1 data", "--size"),
             ("mezzo frobnicate", "frobnicate"),
         ] {
             let error = parse(line).expect_err(line);

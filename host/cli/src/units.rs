@@ -44,6 +44,38 @@ pub fn millis(text: &str) -> Result<u64, String> {
     scaled(number, scale).ok_or_else(|| expected(text, "a duration such as 10s, 5m or 200ms"))
 }
 
+/// Amounts by the names that API and settings have for them.
+pub type Amounts = Vec<(&'static str, u64)>;
+
+/// `cpu=10,memory=64GiB,disk=1TiB,gpus=2`.
+pub fn amounts(text: &str) -> Result<Amounts, String> {
+    let parts = text.split(',').filter(|part| !part.is_empty());
+    let amounts = parts.map(|part| {
+        let Some((name, amount)) = part.split_once('=') else {
+            return Err(format!("expected NAME=AMOUNT, not {part:?}"));
+        };
+        match name {
+            "cpu" | "cpus" => Ok(("cpu_milli", cpus(amount)?)),
+            "memory" => Ok(("memory_bytes", bytes(amount)?)),
+            "disk" => Ok(("disk_bytes", bytes(amount)?)),
+            "gpus" => Ok(("gpus", whole(amount)?)),
+            _ => Err(format!("expected cpu, memory, disk or gpus, not {name:?}")),
+        }
+    });
+    amounts.collect()
+}
+
+/// `ROLE:AMOUNTS`, such as `prod/db:cpus=4,memory=8GiB`.
+pub fn role_amounts(text: &str) -> Result<(String, Amounts), String> {
+    match text.split_once(':') {
+        Some((role, all)) if !role.is_empty() => Ok((role.to_string(), amounts(all)?)),
+        _ => Err(expected(
+            text,
+            "ROLE:AMOUNTS, such as prod/db:cpus=4,memory=8GiB",
+        )),
+    }
+}
+
 /// A number without a point.
 pub fn whole<N: std::str::FromStr>(text: &str) -> Result<N, String> {
     let trimmed = text.trim();

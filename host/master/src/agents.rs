@@ -13,7 +13,7 @@ use mezzo_proto::v1::{
     Chunk, FetchRequest, FromAgent, FromMaster, Hello, Update, from_agent::Message,
 };
 use mezzo_proto::{CHUNK_BYTES, MESSAGE_BYTES_MAX, PROTOCOL, decode_facts, decode_status};
-use mezzo_types::{Digest, Run, SessionId};
+use mezzo_types::{Digest, ReservationId, Run, SessionId};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -249,6 +249,15 @@ async fn receive(
                     run: Run(run),
                     sequence,
                     status,
+                };
+                lead.mailbox.post_when_room(reported).await;
+            }
+            Message::VolumeReport(report) => {
+                let reported = Event::VolumeReported {
+                    session,
+                    reservation: ReservationId(report.reservation),
+                    volume: report.name,
+                    exists: report.exists,
                 };
                 lead.mailbox.post_when_room(reported).await;
             }

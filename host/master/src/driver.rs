@@ -8,7 +8,10 @@ use crate::sessions::Sessions;
 use crate::view::View;
 use mezzo_core::outbox::Outbox;
 use mezzo_core::{Action, Cluster, Event};
-use mezzo_proto::v1::{Acknowledge, Kill, Launch, LaunchTask, Welcome, from_master::Message};
+use mezzo_proto::v1::{
+    Acknowledge, CreateVolume, DestroyVolume, Kill, Launch, LaunchTask, Welcome,
+    from_master::Message,
+};
 use mezzo_types::{BatchId, Instant, RequestId, TurnId};
 use mezzo_wasm::Workers;
 use std::collections::HashMap;
@@ -154,9 +157,10 @@ impl Driver {
                     spec: mezzo_proto::encode_spec(&task.spec),
                     ports: task.ports.iter().map(|p| u32::from(p.number)).collect(),
                     group: task.group.as_deref().unwrap_or_default().to_string(),
+                    reservation: task.reservation.map_or(0, |id| id.0),
                 });
                 let launch = Launch {
-                    term: self.cluster.state().cluster.term.0,
+                    term: self.term(),
                     tasks: tasks.collect(),
                 };
                 self.sessions.tell(session, Message::Launch(launch));
@@ -168,12 +172,36 @@ impl Driver {
                 reason,
             } => {
                 let kill = Kill {
-                    term: self.cluster.state().cluster.term.0,
+                    term: self.term(),
                     run: run.0,
                     grace_ms,
                     reason: reason.as_str().to_string(),
                 };
                 self.sessions.tell(session, Message::Kill(kill));
+            }
+            Action::CreateVolume {
+                session,
+                reservation,
+                volume,
+            } => {
+                let create = CreateVolume {
+                    term: self.term(),
+                    reservation: reservation.0,
+                    name: volume.to_string(),
+                };
+                self.sessions.tell(session, Message::CreateVolume(create));
+            }
+            Action::DestroyVolume {
+                session,
+                reservation,
+                volume,
+            } => {
+                let destroy = DestroyVolume {
+                    term: self.term(),
+                    reservation: reservation.0,
+                    name: volume.to_string(),
+                };
+                self.sessions.tell(session, Message::DestroyVolume(destroy));
             }
             Action::Acknowledge {
                 session,
@@ -203,6 +231,10 @@ impl Driver {
                 unreachable!("done at once, see `dispatch`")
             }
         }
+    }
+
+    fn term(&self) -> u64 {
+        self.cluster.state().cluster.term.0
     }
 
     fn gone(&self, id: RequestId) {

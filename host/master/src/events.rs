@@ -2,11 +2,11 @@
 //!
 //! Owns the ring and what an event says; who reads it and in which form is the API's business.
 
-use mezzo_core::record::{AgentRecord, How, KillRecord};
+use mezzo_core::record::{AgentRecord, How, KillRecord, ReservationRecord, VolumeState};
 use mezzo_core::state::State;
 use mezzo_core::turn::Fault;
 use mezzo_core::{Batch, Record};
-use mezzo_types::{AgentId, BatchId, Instant, Run, Status, TaskId, Term};
+use mezzo_types::{AgentId, BatchId, Instant, ReservationId, Run, Status, TaskId, Term};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
@@ -62,6 +62,17 @@ pub struct TaskNews {
     pub agent: AgentId,
 }
 
+/// Which reservation.
+#[derive(Clone, Debug)]
+pub struct ReservationNews {
+    /// Its number.
+    pub id: ReservationId,
+    /// Of which agent.
+    pub agent: AgentId,
+    /// For whom.
+    pub role: Arc<str>,
+}
+
 /// The kinds of event.
 #[derive(Clone, Debug)]
 pub enum What {
@@ -77,6 +88,10 @@ pub enum What {
     Fault(Arc<str>, Arc<Fault>),
     /// A framework's name and how many demands it has.
     Demands(Arc<str>, usize),
+    /// A reservation, and what has become of it: `made`, `given-back` or `removed`.
+    Reservation(ReservationNews, &'static str),
+    /// A reservation's volume, and what has become of it, such as `making`.
+    Volume(ReservationNews, Arc<str>, &'static str),
     /// A role's weight.
     Role(Arc<str>, u32),
     /// A principal was changed.
@@ -89,6 +104,7 @@ pub enum What {
 pub struct Before {
     framework: Option<Arc<mezzo_core::record::FrameworkRecord>>,
     agent: Option<Arc<AgentRecord>>,
+    reservation: Option<Arc<ReservationRecord>>,
     term: Term,
 }
 
@@ -107,9 +123,17 @@ impl Before {
             Record::Agent(agent) => state.agents.get(&agent.info.id),
             _ => None,
         };
+        let reservation = match record {
+            Record::Reservation(new) => Some(new.id),
+            Record::ReservationRemoved(id) => Some(*id),
+            _ => None,
+        };
+        let reservation =
+            reservation.and_then(|id| Some(Arc::clone(&state.reservation(id)?.record)));
         Before {
             framework,
             agent: agent.map(|known| Arc::clone(&known.record)),
+            reservation,
             term: state.cluster.term,
         }
     }
@@ -148,6 +172,10 @@ impl Before {
                 let identity = agent.info.facts.identity.clone();
                 Some(What::Agent(agent.info.id, identity, word))
             }
+            Record::Reservation(new) => reservation_what(self.reservation.as_deref(), new),
+            Record::ReservationRemoved(_) => self
+                .reservation
+                .map(|old| What::Reservation(news_of(&old), "removed")),
             Record::RoleRemoved(_) => None,
             Record::Role(role) => Some(What::Role(Arc::clone(&role.name), role.weight)),
             Record::Framework(new) => {
@@ -189,6 +217,44 @@ impl Before {
             Record::Kill(run, kill) => task(*run).map(|(news, _)| What::Kill(news, kill.clone())),
             Record::Principal(name, _) => Some(What::Principal(Arc::clone(name))),
         }
+    }
+}
+
+fn news_of(record: &ReservationRecord) -> ReservationNews {
+    ReservationNews {
+        id: record.id,
+        agent: record.agent,
+        role: Arc::clone(&record.role),
+    }
+}
+
+/// What has become of a reservation, or of the one volume of it that has changed.
+fn reservation_what(old: Option<&ReservationRecord>, new: &ReservationRecord) -> Option<What> {
+    let news = news_of(new);
+    let Some(old) = old else {
+        return Some(What::Reservation(news, "made"));
+    };
+    if new.ending && !old.ending {
+        return Some(What::Reservation(news, "given-back"));
+    }
+    let changed = |volume: &&mezzo_core::record::VolumeRecord| {
+        old.volume(&volume.name).map(|old| old.state) != Some(volume.state)
+    };
+    if let Some(volume) = new.volumes.iter().find(changed) {
+        let name = Arc::clone(&volume.name);
+        return Some(What::Volume(news, name, volume_word(volume.state)));
+    }
+    let gone = old.volumes.iter().find(|v| new.volume(&v.name).is_none())?;
+    Some(What::Volume(news, Arc::clone(&gone.name), "destroyed"))
+}
+
+/// How far a volume is.
+#[must_use]
+pub fn volume_word(state: VolumeState) -> &'static str {
+    match state {
+        VolumeState::Making => "making",
+        VolumeState::Ready => "ready",
+        VolumeState::Destroying => "destroying",
     }
 }
 

@@ -79,6 +79,8 @@ fn write(record: &Record, writes: &mut Vec<Write>) {
                 delete(key)
             });
         }
+        Record::Reservation(reservation) => writes.push(put(number(b'v', reservation.id.0))),
+        Record::ReservationRemoved(id) => writes.push(delete(number(b'v', id.0))),
         Record::Task(task) => writes.push(put(of_run(b't', task.run))),
         Record::Status(run, _) => writes.push(put(of_run(b'u', *run))),
         Record::Kill(run, _) => writes.push(put(of_run(b'k', *run))),

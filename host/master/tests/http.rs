@@ -12,6 +12,8 @@ mod bodies;
 mod compiles;
 #[path = "http/outputs.rs"]
 mod outputs;
+#[path = "http/reservations.rs"]
+mod reservations;
 #[path = "http/stored.rs"]
 mod stored;
 #[path = "http/support.rs"]
@@ -125,6 +127,53 @@ async fn what_is_wrong_is_refused_by_name_and_leaves_nothing() {
             "invalid",
         ),
         ("GET", "/api/v1/agents/-1", b"", 400, "invalid"),
+        ("GET", "/api/v1/reservations/x", b"", 400, "invalid"),
+        ("GET", "/api/v1/reservations/1", b"", 404, "not-found"),
+        ("GET", "/api/v1/reservations?agnet=1", b"", 400, "invalid"),
+        (
+            "POST",
+            "/api/v1/reservations?agent=1",
+            b"{}",
+            400,
+            "invalid",
+        ),
+        ("POST", "/api/v1/reservations", b"{}", 400, "invalid"),
+        (
+            "POST",
+            "/api/v1/reservations",
+            br#"{"agent":1,"role":"r","amount":{"ports":1}}"#,
+            400,
+            "invalid",
+        ),
+        (
+            "POST",
+            "/api/v1/reservations",
+            br#"{"agent":1,"role":"r//s","amount":{"gpus":1}}"#,
+            400,
+            "invalid",
+        ),
+        (
+            "POST",
+            "/api/v1/reservations",
+            br#"{"agent":1,"role":"r","amount":{}}"#,
+            400,
+            "invalid",
+        ),
+        (
+            "POST",
+            "/api/v1/reservations",
+            br#"{"agent":1,"role":"r","amount":{"gpus":1}}"#,
+            404,
+            "not-found",
+        ),
+        ("DELETE", "/api/v1/reservations/1", b"", 404, "not-found"),
+        (
+            "DELETE",
+            "/api/v1/reservations/1/volumes/v",
+            b"",
+            404,
+            "not-found",
+        ),
         ("GET", "/api/v1/events?after=x", b"", 400, "invalid"),
         ("GET", "/api/v1/events?kind=task", b"", 400, "invalid"),
         ("PUT", "/api/v1/roles/r", b"{\"weight\":", 400, "malformed"),

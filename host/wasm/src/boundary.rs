@@ -135,6 +135,12 @@ impl<A: Bytes, B: Bytes, C: Bytes> Bytes for (A, B, C) {
     }
 }
 
+impl<A: Bytes, B: Bytes, C: Bytes, D: Bytes> Bytes for (A, B, C, D) {
+    fn bytes(&self) -> u64 {
+        self.0.bytes() + self.1.bytes() + self.2.bytes() + self.3.bytes()
+    }
+}
+
 /// Counts the named fields of a record.
 macro_rules! fields {
     ($($type:ty: $($field:ident),*);* $(;)?) => {$(

@@ -72,6 +72,37 @@ pub struct Offer<S> {
     pub id: u64,
     pub agent: u64,
     pub free: Resources<S>,
+    pub reservation: Option<u64>,
+    pub volumes: Vec<S>,
+}
+
+/// `volume`
+#[derive(ComponentType, Lower, Clone, Debug, PartialEq, Eq)]
+#[component(record)]
+pub struct Volume<S> {
+    pub name: S,
+    #[component(name = "size-bytes")]
+    pub size_bytes: u64,
+    pub destroying: bool,
+    #[component(name = "in-use")]
+    pub in_use: bool,
+}
+
+/// `reservation`
+#[derive(ComponentType, Lower, Clone, Debug)]
+#[component(record)]
+pub struct Reservation<S> {
+    pub id: u64,
+    pub agent: u64,
+    pub role: S,
+    #[component(name = "made-by")]
+    pub made_by: S,
+    pub amount: Resources<S>,
+    pub free: Resources<S>,
+    pub volumes: Vec<Volume<S>>,
+    pub labels: Vec<Label<S>>,
+    pub until: Option<u64>,
+    pub ending: bool,
 }
 
 /// `task-state`
@@ -207,6 +238,14 @@ pub struct Launched {
     pub ports: Vec<AssignedPort<String>>,
 }
 
+/// `reserved`
+#[derive(ComponentType, Lower, Clone, Copy, Debug)]
+#[component(record)]
+pub struct Reserved {
+    pub reservation: u64,
+    pub offer: u64,
+}
+
 /// `refusal`
 #[derive(ComponentType, Lower, Clone, Debug)]
 #[component(variant)]
@@ -271,7 +310,25 @@ impl<S: Bytes> Bytes for Agent<S> {
 
 impl<S: Bytes> Bytes for Offer<S> {
     fn bytes(&self) -> u64 {
-        self.free.bytes() + 16
+        self.free.bytes() + self.reservation.bytes() + self.volumes.bytes() + 16
+    }
+}
+
+impl<S: Bytes> Bytes for Volume<S> {
+    fn bytes(&self) -> u64 {
+        self.name.bytes() + 16
+    }
+}
+
+impl<S: Bytes> Bytes for Reservation<S> {
+    fn bytes(&self) -> u64 {
+        self.role.bytes()
+            + self.made_by.bytes()
+            + self.amount.bytes()
+            + self.free.bytes()
+            + self.volumes.bytes()
+            + self.labels.bytes()
+            + 48
     }
 }
 
@@ -319,6 +376,7 @@ fields! {
     Header<'_>: name, value;
     Request<'_>: id, method, path, headers, body, principal;
     Launched: task, run, ports;
+    Reserved: reservation, offer;
 }
 
 /// The host's types take as much room in a guest's memory as the contract's: a first, cheap check
@@ -331,10 +389,12 @@ const _: () = {
     }
     same::<Agent<String>, types::Agent>();
     same::<Offer<String>, types::Offer>();
+    same::<Reservation<String>, types::Reservation>();
     same::<TaskStatus<String>, types::TaskStatus>();
     same::<Setup<String>, scheduler::Setup>();
     same::<Event<String>, scheduler::Event>();
     same::<Request<'static>, web::Request>();
     same::<Launched, driver::Launched>();
+    same::<Reserved, driver::Reserved>();
     same::<Refusal, driver::Refusal>();
 };

@@ -2,9 +2,12 @@
 
 use crate::contract::{
     Agent, AssignedPort, Attribute, AttributeValue, CustomAmount, Event, Header, Label, Launched,
-    Offer, Refusal, Request, Resources, Setup, TaskState, TaskStatus,
+    Offer, Refusal, Request, Reservation, Reserved, Resources, Setup, TaskState, TaskStatus,
+    Volume,
 };
 use mezzo_core::ledger;
+use mezzo_core::record::{Maker, VolumeState};
+use mezzo_core::state;
 use mezzo_core::turn;
 use mezzo_types::{self as types, AgentInfo};
 
@@ -64,7 +67,48 @@ pub fn offer(of: &turn::Offer) -> Offer<String> {
         id: of.id.0,
         agent: of.agent.0,
         free: resources(&of.free),
+        reservation: of.reservation.map(|id| id.0),
+        volumes: of.volumes.iter().map(|name| (**name).to_owned()).collect(),
     }
+}
+
+/// `reservation`
+pub fn reservation(of: &state::Reservation) -> Reservation<String> {
+    let record = &of.record;
+    Reservation {
+        id: record.id.0,
+        agent: record.agent.0,
+        role: (*record.role).to_owned(),
+        made_by: match &record.made_by {
+            Maker::Framework(name) => format!("framework/{name}"),
+            Maker::Principal(name) => (**name).to_owned(),
+            Maker::AgentConfiguration => "agent-configuration".to_owned(),
+        },
+        amount: resources(&record.amount),
+        free: resources(&of.free()),
+        volumes: record
+            .volumes
+            .iter()
+            .map(|volume| Volume {
+                name: (*volume.name).to_owned(),
+                size_bytes: volume.size_bytes,
+                destroying: volume.state == VolumeState::Destroying,
+                in_use: of.is_mounted(&volume.name),
+            })
+            .collect(),
+        labels: labels(&record.labels),
+        until: record.until.map(|until| until.0),
+        ending: record.ending,
+    }
+}
+
+fn labels<'a, S: From<&'a str>>(of: &'a [types::Label]) -> Vec<Label<S>> {
+    of.iter()
+        .map(|label| Label {
+            key: S::from(&label.key),
+            value: S::from(&label.value),
+        })
+        .collect()
 }
 
 fn task_state(of: types::TaskState) -> TaskState {
@@ -96,16 +140,7 @@ pub fn task_status<'a, S: From<&'a str>>(of: &'a turn::Task) -> TaskStatus<S> {
         task: S::from(of.record.spec.id.as_str()),
         run: of.record.run.0,
         group: of.record.group.as_deref().map(S::from),
-        labels: of
-            .record
-            .spec
-            .labels
-            .iter()
-            .map(|label| Label {
-                key: S::from(&label.key),
-                value: S::from(&label.value),
-            })
-            .collect(),
+        labels: labels(&of.record.spec.labels),
         agent: of.record.agent.0,
         state: task_state(of.status.state),
         reason: S::from(of.status.reason.as_str()),
@@ -172,6 +207,14 @@ pub fn launched(of: ledger::Launched) -> Launched {
                 number: port.number,
             })
             .collect(),
+    }
+}
+
+/// `reserved`
+pub fn reserved(of: ledger::Reserved) -> Reserved {
+    Reserved {
+        reservation: of.reservation.0,
+        offer: of.offer.0,
     }
 }
 

@@ -1,13 +1,13 @@
 //! The contract's `driver`: what a framework may ask for.
 
-use crate::bindings::mezzo::framework::driver::{Demand, Placement};
-use crate::contract::{Agent, Launched, Refusal, TaskStatus};
+use crate::bindings::mezzo::framework::driver::{Demand, Label, Placement, Resources};
+use crate::contract::{Agent, Launched, Refusal, Reservation, TaskStatus};
 use crate::convert;
 use crate::guest::Guest;
 use crate::lift;
 use crate::linker::{Interface, import};
 use mezzo_core::ledger;
-use mezzo_types::AgentId;
+use mezzo_types::{AgentId, OfferId, ReservationId};
 
 type Answer<T> = (Result<T, Refusal>,);
 
@@ -61,6 +61,7 @@ pub fn link(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
             Ok(answer(guest.ledger("driver.kill")?.kill(&task, grace_ms)))
         },
     )?;
+    link_reservations(interface)?;
     import(
         interface,
         "tasks",
@@ -102,6 +103,63 @@ pub fn link(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
                 .ledger("driver.find-agent")?
                 .find_agent(AgentId(agent));
             Ok((agent.map(|agent| convert::agent::<String>(agent)),))
+        },
+    )
+}
+
+/// What concerns reservations and their volumes.
+fn link_reservations(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
+    import(
+        interface,
+        "reserve",
+        |guest: &mut Guest,
+         (offer, amount, labels, until): (u64, Resources, Vec<Label>, Option<u64>)| {
+            let ledger = guest.ledger("driver.reserve")?;
+            let reserved =
+                lift::reservation(amount, labels, until).and_then(|(amount, labels, until)| {
+                    ledger.reserve(OfferId(offer), amount, labels, until)
+                });
+            Ok(answer(reserved.map(convert::reserved)))
+        },
+    )?;
+    import(
+        interface,
+        "unreserve",
+        |guest: &mut Guest, (id,): (u64,)| {
+            let ledger = guest.ledger("driver.unreserve")?;
+            Ok(answer(ledger.unreserve(ReservationId(id))))
+        },
+    )?;
+    import(
+        interface,
+        "create-volume",
+        |guest: &mut Guest, (id, name, size_bytes): (u64, String, u64)| {
+            let ledger = guest.ledger("driver.create-volume")?;
+            let name = lift::volume_name(&name);
+            Ok(answer(name.and_then(|name| {
+                ledger.create_volume(ReservationId(id), name, size_bytes)
+            })))
+        },
+    )?;
+    import(
+        interface,
+        "destroy-volume",
+        |guest: &mut Guest, (id, name): (u64, String)| {
+            let ledger = guest.ledger("driver.destroy-volume")?;
+            let name = lift::volume_name(&name);
+            Ok(answer(name.and_then(|name| {
+                ledger.destroy_volume(ReservationId(id), name)
+            })))
+        },
+    )?;
+    import(
+        interface,
+        "reservations",
+        |guest: &mut Guest, (after, limit): (Option<u64>, u32)| {
+            let ledger = guest.ledger("driver.reservations")?;
+            let page = ledger.reservations(after.map(ReservationId), limit as usize);
+            let page: Vec<Reservation<String>> = page.iter().map(convert::reservation).collect();
+            Ok((page,))
         },
     )
 }

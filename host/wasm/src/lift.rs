@@ -7,8 +7,8 @@ use crate::boundary::{Bytes, fields};
 use mezzo_core::ledger::{Placement, Refusal};
 use mezzo_core::turn::WebResponse;
 use mezzo_types::{
-    Comparison, Condition, Demand, EnvVar, File, Label, OfferId, PortRequest, Preference,
-    Resources, TaskId, TaskSpec, Workload,
+    AMOUNT_MAX, Comparison, Condition, Demand, EnvVar, File, Instant, Label, Mount, OfferId,
+    PortRequest, Preference, ReservationId, Resources, TaskId, TaskSpec, Workload, check_name,
 };
 use std::collections::BTreeMap;
 
@@ -68,6 +68,9 @@ pub fn demand(of: wit::Demand) -> Result<Demand, Refusal> {
             wit::Preference::MostFree => Preference::MostFree,
             wit::Preference::LeastFree => Preference::LeastFree,
         },
+        reservations: of.reservations.into_iter().map(ReservationId).collect(),
+        together: of.together,
+        priority: of.priority,
     })
 }
 
@@ -136,6 +139,15 @@ fn task(of: wit::Task) -> Result<TaskSpec, Refusal> {
             .collect(),
         kill_grace_ms: of.kill_grace_ms,
         runtime_max_ms: of.runtime_max_ms,
+        mounts: of
+            .mounts
+            .into_iter()
+            .map(|mount| Mount {
+                volume: mount.volume,
+                path: mount.path,
+            })
+            .collect(),
+        preemptible: of.preemptible,
     })
 }
 
@@ -146,6 +158,29 @@ pub fn placement(of: driver::Placement) -> Result<Placement, Refusal> {
         demand: of.demand,
         task: task(of.task)?,
     })
+}
+
+/// What is to be reserved, and until when.
+pub fn reservation(
+    amount: wit::Resources,
+    labels: Vec<wit::Label>,
+    until: Option<u64>,
+) -> Result<(Resources, Vec<Label>, Option<Instant>), Refusal> {
+    if let Some(until) = until.filter(|until| *until > AMOUNT_MAX) {
+        return Err(invalid(format_args!(
+            "until: at most {AMOUNT_MAX}, not {until}"
+        )));
+    }
+    let labels = labels.into_iter().map(label).collect();
+    Ok((resources(amount, "amount")?, labels, until.map(Instant)))
+}
+
+/// A volume's name. One that no volume can have is not looked for: the refusal would repeat it.
+pub fn volume_name(of: &str) -> Result<&str, Refusal> {
+    match check_name(of) {
+        Ok(()) => Ok(of),
+        Err(error) => Err(invalid(format_args!("volume name: {error}"))),
+    }
 }
 
 /// `response`
@@ -167,12 +202,13 @@ pub fn response(of: web::Response) -> WebResponse {
 fields! {
     wit::CustomAmount: name, amount_milli;
     wit::Resources: cpu_milli, memory_bytes, disk_bytes, gpus, ports, custom;
-    wit::Demand: name, each, count, conditions, fixed_ports;
+    wit::Demand: name, each, count, conditions, fixed_ports, reservations, together, priority;
     wit::EnvVar: name, value;
     wit::Label: key, value;
     wit::File: path, content, executable;
     wit::Port: name, fixed;
-    wit::Task: id, name, workload, resources, env, labels, ports, files, kill_grace_ms, runtime_max_ms, extra;
+    wit::Mount: volume, path;
+    wit::Task: id, name, workload, resources, env, labels, ports, files, kill_grace_ms, runtime_max_ms, mounts, preemptible, extra;
     driver::Placement: offer, demand, task;
     web::Header: name, value;
     web::Response: status, headers, body;
@@ -228,6 +264,8 @@ mod tests {
             files: vec![],
             kill_grace_ms: 6,
             runtime_max_ms: Some(7),
+            mounts: vec![],
+            preemptible: false,
             extra: vec![],
         }
     }

@@ -91,6 +91,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("mezzo-sdk", &[]),
     ("mezzo-batch", &["mezzo-sdk"]),
     ("mezzo-hello", &["mezzo-sdk"]),
+    ("mezzo-keeper", &["mezzo-sdk"]),
     ("mezzo-counter", &["mezzo-sdk"]),
     ("mezzo-hostile", &["mezzo-sdk"]),
     ("mezzo-evil", &["mezzo-sdk"]),

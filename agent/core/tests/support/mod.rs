@@ -37,6 +37,7 @@ pub fn launch(run: u64, ports: Vec<u16>) -> Launch {
         framework: "f".into(),
         spec: Arc::new(spec),
         ports,
+        reservation: None,
     }
 }
 
@@ -88,6 +89,8 @@ pub fn words(action: &Action) -> String {
         .trim_end()
         .into(),
         Action::SayUnknown(run) => format!("unknown {run}"),
+        Action::CreateVolume(volume) => format!("create {}/{}", volume.reservation, volume.name),
+        Action::DestroyVolume(volume) => format!("destroy {}/{}", volume.reservation, volume.name),
         Action::Forget(run) => format!("forget {run}"),
     }
 }

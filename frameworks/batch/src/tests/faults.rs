@@ -115,6 +115,44 @@ fn a_task_of_a_drained_agent_is_run_elsewhere_without_counting_as_a_failure() {
 }
 
 #[test]
+fn a_preempted_task_is_run_again_however_often_without_counting_as_a_failure() {
+    let mut cluster = cluster();
+    let id = submit(
+        &mut cluster,
+        json!({"argv": ["true"], "retries": 0, "preemptible": true}),
+    );
+    for attempt in 1..=300 {
+        let task = format!("j1.0.{attempt}");
+        cluster.run(&task);
+        cluster.preempt(&task);
+        if attempt % 100 == 0 {
+            cluster.restart();
+        }
+        cluster.settle();
+    }
+    let last = &tasks(&mut cluster, &id)[0];
+    assert_eq!(
+        (&last["attempt"], &last["reason"]),
+        (&json!(301), &json!("preempted")),
+        "{last}"
+    );
+    cluster.run_to_end(|_| 0);
+    check(&mut cluster, &id, "finished", [0, 0, 0, 1, 0, 0]);
+    assert_eq!(cluster.history().len(), 301);
+}
+
+#[test]
+fn a_cancelled_job_does_not_run_a_preempted_task_again() {
+    let mut cluster = cluster();
+    let id = submit(&mut cluster, json!({"argv": ["true"], "preemptible": true}));
+    cluster.run("j1.0.1");
+    cluster.delete(&format!("/jobs/{id}"));
+    cluster.preempt("j1.0.1");
+    cluster.settle();
+    check(&mut cluster, &id, "cancelled", [0, 0, 0, 0, 0, 1]);
+}
+
+#[test]
 fn an_index_that_is_lost_twice_is_launched_once_at_a_time() {
     let mut cluster = cluster();
     let id = submit(&mut cluster, json!({"argv": ["true"], "count": 2}));
@@ -285,13 +323,13 @@ proptest! {
         cluster.calm();
         cluster.run_to_end(|_| 0);
 
-        let mut launches: BTreeMap<(u64, u32), Vec<u8>> = BTreeMap::new();
+        let mut launches: BTreeMap<(u64, u32), Vec<u32>> = BTreeMap::new();
         for task in cluster.history() {
             let (job, index, attempt) = crate::job::parse_task_id(&task.id).unwrap();
             launches.entry((job, index)).or_default().push(attempt);
         }
         for ((job, index), attempts) in &launches {
-            let in_order: Vec<u8> = (1..=attempts.len() as u8).collect();
+            let in_order: Vec<u32> = (1..=attempts.len() as u32).collect();
             prop_assert_eq!(attempts, &in_order, "j{}.{}: each attempt is launched once", job, index);
         }
         let jobs = cluster.get("/jobs").json();

@@ -1,7 +1,9 @@
 //! A job's life: launch, retries, limits, cancel, timeout.
 
 use super::{check, cluster, job, submit, tasks};
+use crate::Batch;
 use crate::limits::{JOBS_ENDED_MAX, LOST_MAX};
+use mezzo_sdk::testing::Cluster;
 use mezzo_sdk::types::*;
 use serde_json::json;
 
@@ -315,5 +317,38 @@ fn old_jobs_are_forgotten_in_order() {
             .state()
             .keys()
             .any(|key| key.contains("/0000000000000001"))
+    );
+}
+
+#[test]
+fn what_is_urgent_and_what_gives_way_is_said_to_the_master() {
+    let mut cluster = Cluster::<Batch>::new();
+    let agent = cluster.add_agent(Resources::new(2_000, GIB));
+    cluster.settle();
+    let submit = |cluster: &mut Cluster<Batch>, body| {
+        assert_eq!(cluster.post("/jobs", &body).status, 201);
+    };
+    let large = 9_000;
+    submit(
+        &mut cluster,
+        json!({"argv": ["a"], "priority": 7, "cpu_milli": large}),
+    );
+    submit(&mut cluster, json!({"argv": ["b"], "cpu_milli": large}));
+    let priorities: Vec<i32> = cluster.demands().iter().map(|d| d.priority).collect();
+    assert_eq!(priorities, [7, 0]);
+
+    let body = json!({"argv": ["c"], "priority": -1, "preemptible": true, "cpu_milli": 1_000});
+    submit(&mut cluster, body.clone());
+    cluster.settle();
+    assert!(cluster.task("j3.0.1").task.preemptible);
+
+    // What is kept for the role is for all its jobs, and is not taken back.
+    let kept = cluster.reserve(agent, Resources::new(1_000, MIB * 64));
+    submit(&mut cluster, body);
+    cluster.settle();
+    let task = cluster.task("j4.0.1");
+    assert_eq!(
+        (task.reservation, task.task.preemptible),
+        (Some(kept), false)
     );
 }

@@ -85,6 +85,21 @@ fn each_rule_names_its_field() {
         "timeout_ms",
         "0 is not in",
     );
+    refused(
+        &json!({"argv": ["a"], "priority": 3_000_000_000_u64}),
+        "priority",
+        "integer `3000000000`",
+    );
+    refused(
+        &json!({"argv": ["a"], "preemptible": 1}),
+        "preemptible",
+        "invalid type: integer",
+    );
+    refused(
+        &json!({"argv": ["a"], "priority": 1, "preemptible": true}),
+        "preemptible",
+        "not with priority 1",
+    );
     refused(&json!({"argv": ["a"], "name": ""}), "name", "1 to 128");
     refused(
         &json!({"argv": ["a"], "name": "a\u{1b}[2J"}),

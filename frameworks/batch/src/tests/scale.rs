@@ -57,7 +57,8 @@ fn a_hundred_thousand_tasks_with_arguments_of_their_own_stay_within_a_turns_byte
             .any(|key| key.starts_with("args/") || key.starts_with("spec/"))
     );
     let kept: usize = cluster.state().values().map(Vec::len).sum();
-    assert!(kept < 1 << 20, "{kept} bytes are kept of the ended job");
+    // Twelve for each task, and a little.
+    assert!(kept < 5 << 18, "{kept} bytes are kept of the ended job");
 }
 
 #[test]

@@ -48,6 +48,10 @@ impl<F: Framework> Cluster<F> {
         if self.world.agents.remove(&agent).is_some() {
             self.world.gone.push(agent);
         }
+        let world = &mut self.world;
+        world
+            .reservations
+            .retain(|_, known| known.view.agent != agent);
     }
 
     /// The agent falls silent: its tasks are unreachable and obey nothing, and it is not offered.
@@ -65,6 +69,9 @@ impl<F: Framework> Cluster<F> {
     pub fn wake_agent(&mut self, agent: AgentId) {
         if let Some(agent) = self.world.agents.get_mut(&agent) {
             (agent.silent, agent.seen) = (false, false);
+        }
+        for known in self.world.reservations.values_mut() {
+            known.seen &= known.view.agent != agent;
         }
         for id in self.world.tasks_on(agent) {
             self.world.change(&id, TaskState::Running, "agent-returned");
@@ -132,6 +139,14 @@ impl<F: Framework> Cluster<F> {
             .end(id, TaskState::Killed, "agent-draining", Some(143));
     }
 
+    /// The master takes back what the task uses, for a role below its guarantee or for a demand of a higher priority.
+    /// Here only on a test's command. Panics unless the task is preemptible.
+    pub fn preempt(&mut self, id: &str) {
+        assert!(self.task(id).task.preemptible, "{id} is not preemptible");
+        self.world
+            .end(id, TaskState::Killed, "preempted", Some(143));
+    }
+
     /// Runs and ends every task, with the exit code that `exit_code` says, until nothing lives any more.
     pub fn run_to_end(&mut self, mut exit_code: impl FnMut(&Task) -> i32) {
         self.settle();
@@ -184,7 +199,10 @@ impl World {
         };
         task.status.exit_code = exit_code;
         if let Some(agent) = self.agents.get_mut(&task.status.agent) {
-            let mut charged = task.task.resources.clone();
+            let mut charged = match task.reservation {
+                None => task.task.resources.clone(),
+                Some(_) => Resources::default(),
+            };
             charged.ports = u32::try_from(task.task.ports.len()).unwrap_or(u32::MAX);
             agent.free.add(&charged);
             for port in task.task.ports.iter().filter_map(|port| port.fixed) {
@@ -192,10 +210,18 @@ impl World {
             }
             agent.seen = false;
         }
+        let known = task
+            .reservation
+            .and_then(|id| self.reservations.get_mut(&id));
+        if let Some(known) = known {
+            known.leave(&task.task);
+        }
+        self.finish_reservations();
     }
 
-    /// Agents that answer do what they were told to: kill.
+    /// Agents that answer do what they were told to: kill tasks, destroy volumes.
     pub(super) fn agents_act(&mut self) {
+        self.destroy_volumes();
         let killed = std::mem::take(&mut self.killed);
         for id in killed {
             let Some(task) = self
@@ -219,7 +245,9 @@ impl World {
     }
 
     pub(super) fn advance(&mut self, ms: u64) {
+        let before = self.now;
         self.now += ms;
+        self.reservations_due(before);
         let overdue = |task: &&FakeTask| {
             let deadline = task
                 .running_since

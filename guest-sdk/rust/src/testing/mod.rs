@@ -2,7 +2,8 @@
 //! processes or waiting. Time is virtual and moves only when the test says so.
 //!
 //! It keeps the rules that a framework can notice: offers come only while there is demand that fits, are cut to the
-//! demand, and are not repeated until something improved; launches are all or nothing; a turn commits as a whole; a
+//! demand, and are not repeated until something improved; launches are all or nothing; reservations that a framework
+//! made are offered only to demands that name them, and gangs all at once or not at all; a turn commits as a whole; a
 //! panic, or a fault that the test asked for, undoes the turn and starts a new instance from the durable state.
 //!
 //! ```
@@ -32,7 +33,13 @@
 
 mod agents;
 mod http;
+mod keep;
+mod launch;
 mod offers;
+mod reservations;
+mod task;
+#[cfg(test)]
+mod tests;
 mod turn;
 mod world;
 
@@ -268,7 +275,8 @@ impl<F: Framework> Cluster<F> {
         call: impl FnOnce(Calls<'_>, InstantMs) -> R,
     ) -> (Result<R, String>, Effects) {
         let fault = self.fault.take();
-        let host = TurnHost::new(&self.world, offers, fault.map(|Fault::AtCall(call)| call));
+        let fault_at = fault.map(|Fault::AtCall(call)| call);
+        let host = TurnHost::new(&self.world, &self.setup, offers, fault_at);
         let calls = Calls {
             host: &host,
             streams: Some(&host),

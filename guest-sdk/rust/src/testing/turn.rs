@@ -1,10 +1,15 @@
 //! One turn of the fake cluster: the calls are checked at once against what the turn began with, and noted down.
 
+use super::reservations::FakeReservation;
+use super::task::is_name;
 use super::world::World;
 use crate::host::{Host, Streams};
 use crate::types::*;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Reservations that one demand may name.
+const RESERVATIONS_MAX: usize = 1_000;
 
 /// What a panic carries when the test asked for it.
 pub(super) struct InjectedFault;
@@ -14,7 +19,10 @@ pub(super) struct Launch {
     pub task: Task,
     pub status: TaskStatus,
     pub demand: Option<String>,
+    /// What it takes of its offer.
     pub charged: Resources,
+    /// The reservation that the offer is of.
+    pub reservation: Option<ReservationId>,
 }
 
 /// All that a turn asked for.
@@ -24,6 +32,14 @@ pub(super) struct Effects {
     pub timers: BTreeMap<String, Option<InstantMs>>,
     pub want: Option<Vec<Demand>>,
     pub launches: Vec<Launch>,
+    /// Reservations that it has made.
+    pub reserves: Vec<ReservationId>,
+    /// All reservations as they are after it.
+    pub reservations: BTreeMap<ReservationId, FakeReservation>,
+    /// What is left of its offers.
+    pub left: BTreeMap<OfferId, Offer>,
+    /// The next number to give away.
+    pub next_id: u64,
     pub kills: Vec<TaskId>,
     pub revive: bool,
     pub stream_writes: Vec<(u64, Vec<u8>)>,
@@ -32,19 +48,33 @@ pub(super) struct Effects {
 
 /// The host of one turn.
 pub(super) struct TurnHost<'a> {
-    world: &'a World,
-    effects: RefCell<Effects>,
-    left: RefCell<BTreeMap<OfferId, Offer>>,
-    launched: RefCell<BTreeMap<TaskId, usize>>,
+    pub(super) world: &'a World,
+    pub(super) setup: &'a Setup,
+    pub(super) effects: RefCell<Effects>,
+    pub(super) left: RefCell<BTreeMap<OfferId, Offer>>,
+    /// Whose ports tasks take that are launched on a reservation of this turn.
+    pub(super) ports_of: RefCell<BTreeMap<OfferId, OfferId>>,
+    pub(super) reservations: RefCell<BTreeMap<ReservationId, FakeReservation>>,
+    last_id: Cell<u64>,
+    pub(super) launched: RefCell<BTreeMap<TaskId, usize>>,
     calls: Cell<u64>,
     bytes: Cell<usize>,
     fault_at: Option<u64>,
 }
 
 impl<'a> TurnHost<'a> {
-    pub fn new(world: &'a World, offers: &[Offer], fault_at: Option<u64>) -> TurnHost<'a> {
+    pub fn new(
+        world: &'a World,
+        setup: &'a Setup,
+        offers: &[Offer],
+        fault_at: Option<u64>,
+    ) -> TurnHost<'a> {
         TurnHost {
             world,
+            setup,
+            ports_of: RefCell::default(),
+            reservations: RefCell::new(world.reservations.clone()),
+            last_id: Cell::new(world.next_id),
             effects: RefCell::default(),
             left: RefCell::new(
                 offers
@@ -60,7 +90,18 @@ impl<'a> TurnHost<'a> {
     }
 
     pub fn finish(self) -> Effects {
-        self.effects.into_inner()
+        Effects {
+            reservations: self.reservations.into_inner(),
+            left: self.left.into_inner(),
+            next_id: self.last_id.get(),
+            ..self.effects.into_inner()
+        }
+    }
+
+    /// A number that nothing has yet.
+    pub(super) fn fresh_id(&self) -> u64 {
+        self.last_id.set(self.last_id.get() + 1);
+        self.last_id.get()
     }
 
     /// Whether the turn handed over more than it may.
@@ -71,274 +112,13 @@ impl<'a> TurnHost<'a> {
     }
 
     /// Counts a call, and the bytes that go with it; here a fault that was asked for strikes.
-    fn call(&self, bytes: usize) {
+    pub(super) fn call(&self, bytes: usize) {
         if self.fault_at == Some(self.calls.get()) {
             // Without the panic hook: it is no news to the test.
             std::panic::resume_unwind(Box::new(InjectedFault));
         }
         self.calls.set(self.calls.get() + 1);
         self.bytes.set(self.bytes.get() + bytes);
-    }
-
-    fn launch_all(
-        &self,
-        placements: &[Placement],
-        group: Option<&str>,
-    ) -> Result<Vec<Launched>, Refusal> {
-        self.call(
-            placements
-                .iter()
-                .map(|placement| task_bytes(&placement.task))
-                .sum(),
-        );
-        let limits = &self.world.limits;
-        let in_turn = self.effects.borrow().launches.len() + placements.len();
-        if in_turn > limits.launches_per_turn_max {
-            return Err(Refusal::Limit(format!(
-                "launches-per-turn-max: {}",
-                limits.launches_per_turn_max
-            )));
-        }
-        if in_turn + self.world.tasks.len() > limits.tasks_max {
-            return Err(Refusal::Limit(format!("tasks-max: {}", limits.tasks_max)));
-        }
-        // All or none: work on copies, keep them at the end.
-        let mut left = self.left.borrow().clone();
-        let mut ids = BTreeSet::new();
-        let mut launches = Vec::with_capacity(placements.len());
-        for placement in placements {
-            if !ids.insert(placement.task.id.as_str()) {
-                return Err(Refusal::Invalid(format!(
-                    "task {}: the id is in use",
-                    placement.task.id
-                )));
-            }
-            launches.push(self.check(
-                placement,
-                group,
-                &mut left,
-                in_turn - placements.len() + launches.len(),
-            )?);
-        }
-        let answer = launches.iter().map(launched).collect();
-        *self.left.borrow_mut() = left;
-        let mut effects = self.effects.borrow_mut();
-        let wanted = effects
-            .want
-            .get_or_insert_with(|| self.world.demands.clone());
-        for launch in &launches {
-            let demand = launch.demand.as_ref();
-            if let Some(demand) = wanted.iter_mut().find(|own| Some(&own.name) == demand) {
-                demand.count = demand.count.saturating_sub(1);
-            }
-        }
-        for launch in launches {
-            self.launched
-                .borrow_mut()
-                .insert(launch.task.id.clone(), effects.launches.len());
-            effects.launches.push(launch);
-        }
-        Ok(answer)
-    }
-
-    fn check(
-        &self,
-        placement: &Placement,
-        group: Option<&str>,
-        left: &mut BTreeMap<OfferId, Offer>,
-        nth: usize,
-    ) -> Result<Launch, Refusal> {
-        let task = &placement.task;
-        check_task(task)?;
-        if self.world.tasks.contains_key(&task.id) || self.launched.borrow().contains_key(&task.id)
-        {
-            return Err(Refusal::Invalid(format!(
-                "task {}: the id is in use",
-                task.id
-            )));
-        }
-        if let Some(demand) = &placement.demand {
-            let effects = self.effects.borrow();
-            let wanted = effects.want.as_ref().unwrap_or(&self.world.demands);
-            if !wanted.iter().any(|own| own.name == *demand) {
-                return Err(Refusal::Unknown(format!("demand {demand}: no such demand")));
-            }
-        }
-        let offer = left.get_mut(&placement.offer).ok_or_else(|| {
-            Refusal::Unknown(format!("offer {} is not one of this turn", placement.offer))
-        })?;
-        let agent = self
-            .world
-            .agents
-            .get(&offer.agent)
-            .ok_or_else(|| Refusal::Unknown(format!("agent {} has left", offer.agent)))?;
-        let runtime = runtime(&task.workload);
-        if !agent.info.runtimes.iter().any(|own| own == runtime) {
-            return Err(Refusal::Invalid(format!(
-                "task {}: the agent does not run `{runtime}`",
-                task.id
-            )));
-        }
-        let mut charged = task.resources.clone();
-        charged.ports = u32::try_from(task.ports.len()).unwrap_or(u32::MAX);
-        if !offer.free.holds(&charged) {
-            return Err(Refusal::Insufficient(format!(
-                "task {}: offer {} has too little left",
-                task.id, offer.id
-            )));
-        }
-        let taken: BTreeSet<u16> = self.fixed_in_turn(offer.agent);
-        if let Some(port) = task
-            .ports
-            .iter()
-            .filter_map(|port| port.fixed)
-            .find(|port| agent.fixed_used.contains(port) || taken.contains(port))
-        {
-            return Err(Refusal::Insufficient(format!(
-                "task {}: port {port} is taken",
-                task.id
-            )));
-        }
-        offer.free.take(&charged);
-        let run = self.world.next_run + nth as u64;
-        Ok(Launch {
-            status: pending(task, run, group, &agent.info, self.world.now),
-            task: task.clone(),
-            demand: placement.demand.clone(),
-            charged,
-        })
-    }
-
-    fn fixed_in_turn(&self, agent: AgentId) -> BTreeSet<u16> {
-        let effects = self.effects.borrow();
-        let own = effects
-            .launches
-            .iter()
-            .filter(|launch| launch.status.agent == agent);
-        own.flat_map(|launch| launch.task.ports.iter().filter_map(|port| port.fixed))
-            .collect()
-    }
-}
-
-/// The rules that need no cluster.
-fn check_task(task: &Task) -> Result<(), Refusal> {
-    let invalid = |field: &str, rule: &str| {
-        Err(Refusal::Invalid(format!(
-            "task {}: {field}: {rule}",
-            task.id
-        )))
-    };
-    if !is_name(&task.id) {
-        return invalid(
-            "id",
-            "1 to 128 of a-z A-Z 0-9 . _ -, the first a letter or a digit",
-        );
-    }
-    let argv = match &task.workload {
-        Workload::Process(process) => &process.argv,
-        Workload::Module(module) => &module.argv,
-        Workload::Container(_) => return Ok(()),
-    };
-    if argv.first().is_none_or(String::is_empty) {
-        return invalid("argv[0]", "a program; it may not be empty");
-    }
-    if task
-        .env
-        .iter()
-        .any(|var| var.name.is_empty() || var.name.contains(['=', '\0']))
-    {
-        return invalid("env", "a name, not empty, without `=` and NUL");
-    }
-    if task.runtime_max_ms == Some(0) {
-        return invalid("runtime-max-ms", "at least 1");
-    }
-    if let Some(extra) = task.extra.first() {
-        return invalid("extra", &format!("`{}` is not known", extra.key));
-    }
-    Ok(())
-}
-
-/// Whether a text may name a task, a demand or a group.
-fn is_name(text: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    (1..=128).contains(&text.len())
-        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && text.chars().all(allowed)
-}
-
-fn runtime(workload: &Workload) -> &'static str {
-    match workload {
-        Workload::Process(_) => "process",
-        Workload::Container(_) => "container",
-        Workload::Module(_) => "module",
-    }
-}
-
-fn task_bytes(task: &Task) -> usize {
-    let argv = match &task.workload {
-        Workload::Process(process) => &process.argv,
-        Workload::Container(container) => &container.argv,
-        Workload::Module(module) => &module.argv,
-    };
-    let env = task.env.iter().map(|var| var.name.len() + var.value.len());
-    let labels = task
-        .labels
-        .iter()
-        .map(|label| label.key.len() + label.value.len());
-    let files = task
-        .files
-        .iter()
-        .map(|file| file.path.len() + file.content.len());
-    size_of::<Placement>()
-        + task.id.len()
-        + task.name.len()
-        + argv
-            .iter()
-            .map(String::len)
-            .chain(env)
-            .chain(labels)
-            .chain(files)
-            .sum::<usize>()
-}
-
-fn pending(
-    task: &Task,
-    run: u64,
-    group: Option<&str>,
-    agent: &Agent,
-    now: InstantMs,
-) -> TaskStatus {
-    let number =
-        |nth: usize| 20_000 + u16::try_from((run as usize * 16 + nth) % 40_000).unwrap_or(0);
-    let ports = task
-        .ports
-        .iter()
-        .enumerate()
-        .map(|(nth, port)| AssignedPort {
-            name: port.name.clone(),
-            number: port.fixed.unwrap_or_else(|| number(nth)),
-        });
-    TaskStatus {
-        task: task.id.clone(),
-        run,
-        group: group.map(str::to_owned),
-        labels: task.labels.clone(),
-        agent: agent.id,
-        state: TaskState::Pending,
-        reason: String::new(),
-        message: String::new(),
-        exit_code: None,
-        address: agent.address.clone(),
-        ports: ports.collect(),
-        since: now,
-    }
-}
-
-fn launched(launch: &Launch) -> Launched {
-    Launched {
-        task: launch.task.id.clone(),
-        run: launch.status.run,
-        ports: launch.status.ports.clone(),
     }
 }
 
@@ -364,6 +144,12 @@ impl Host for TurnHost<'_> {
             }
             if demand.each == Resources::default() && demand.fixed_ports.is_empty() {
                 return invalid("`each` asks for nothing");
+            }
+            if demand.reservations.len() > RESERVATIONS_MAX {
+                return invalid("more than 1,000 reservations");
+            }
+            if demand.together && !demand.reservations.is_empty() {
+                return invalid("what is wanted `together` cannot be served from reservations");
             }
             let bad = demand
                 .conditions
@@ -420,6 +206,45 @@ impl Host for TurnHost<'_> {
         }
         self.effects.borrow_mut().kills.push(task.to_owned());
         Ok(())
+    }
+
+    fn reserve(
+        &self,
+        offer: OfferId,
+        amount: &Resources,
+        labels: &[Label],
+        until: Option<InstantMs>,
+    ) -> Result<Reserved, Refusal> {
+        let bytes = labels
+            .iter()
+            .map(|label| label.key.len() + label.value.len());
+        self.call(bytes.sum());
+        self.keep(offer, amount, labels, until)
+    }
+
+    fn unreserve(&self, reservation: ReservationId) -> Result<(), Refusal> {
+        self.call(0);
+        self.give_back(reservation)
+    }
+
+    fn create_volume(
+        &self,
+        reservation: ReservationId,
+        name: &str,
+        size_bytes: u64,
+    ) -> Result<(), Refusal> {
+        self.call(name.len());
+        self.make_volume(reservation, name, size_bytes)
+    }
+
+    fn destroy_volume(&self, reservation: ReservationId, name: &str) -> Result<(), Refusal> {
+        self.call(name.len());
+        self.end_volume(reservation, name)
+    }
+
+    fn reservations(&self, after: Option<ReservationId>, limit: u32) -> Vec<Reservation> {
+        self.call(0);
+        self.list_reservations(after, limit)
     }
 
     fn tasks(&self, after: Option<&str>, limit: u32) -> Vec<TaskStatus> {

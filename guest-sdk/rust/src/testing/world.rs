@@ -1,6 +1,7 @@
 //! What is durable in the fake cluster, and how a turn's effects become so.
 
 use super::offers;
+use super::reservations::FakeReservation;
 use super::turn::Effects;
 use crate::types::*;
 use std::cell::RefCell;
@@ -25,6 +26,8 @@ pub struct Limits {
     pub value_bytes_max: usize,
     /// Demands at a time.
     pub demands_max: usize,
+    /// Reservations with which it may still make another.
+    pub reservations_max: usize,
     /// Timers at a time.
     pub timers_max: usize,
     /// Response streams at a time.
@@ -42,6 +45,7 @@ impl Default for Limits {
             state_bytes_max: 64 << 20,
             value_bytes_max: 1 << 20,
             demands_max: 1_000,
+            reservations_max: 10_000,
             timers_max: 1_000,
             streams_max: 100,
         }
@@ -55,6 +59,8 @@ pub struct FakeTask {
     pub task: Task,
     /// What the framework is told.
     pub status: TaskStatus,
+    /// The reservation that it runs on, if it does.
+    pub reservation: Option<ReservationId>,
     /// When it began to run.
     pub(super) running_since: Option<InstantMs>,
     /// Asked to stop.
@@ -99,6 +105,7 @@ pub(super) struct World {
     pub limits: Limits,
     pub agents: BTreeMap<AgentId, FakeAgent>,
     pub gone: Vec<AgentId>,
+    pub reservations: BTreeMap<ReservationId, FakeReservation>,
     pub tasks: BTreeMap<TaskId, FakeTask>,
     /// Tasks with a status that the framework has not handled.
     pub unhandled: BTreeSet<TaskId>,
@@ -123,6 +130,7 @@ impl World {
             limits: Limits::default(),
             agents: BTreeMap::new(),
             gone: Vec::new(),
+            reservations: BTreeMap::new(),
             tasks: BTreeMap::new(),
             unhandled: BTreeSet::new(),
             history: Vec::new(),
@@ -158,6 +166,9 @@ impl World {
         for agent in self.agents.values_mut() {
             agent.seen = false;
         }
+        for reservation in self.reservations.values_mut() {
+            reservation.seen = false;
+        }
     }
 
     pub fn end_streams(&mut self) {
@@ -168,6 +179,8 @@ impl World {
 
     /// Makes a clean turn's effects real.
     pub fn commit(&mut self, effects: Effects) {
+        self.next_id = effects.next_id;
+        self.keep(effects.reservations, &effects.reserves);
         for (key, value) in effects.state {
             match value {
                 Some(value) => drop(self.state.insert(key, value)),
@@ -190,6 +203,7 @@ impl World {
         for launch in effects.launches {
             self.launch(launch);
         }
+        self.finish_reservations();
         for task in effects.kills {
             self.kill(&task);
         }
@@ -222,9 +236,33 @@ impl World {
         })
     }
 
+    /// Reservations as a turn leaves them; what it has made of unreserved resources is no longer free.
+    fn keep(
+        &mut self,
+        reservations: BTreeMap<ReservationId, FakeReservation>,
+        made: &[ReservationId],
+    ) {
+        // The turn's copy does not know what it has refused; another volume is something new to see.
+        let before = std::mem::replace(&mut self.reservations, reservations);
+        for (id, known) in &mut self.reservations {
+            let same = |own: &&FakeReservation| own.view.volumes.len() >= known.view.volumes.len();
+            known.seen = before.get(id).filter(same).is_some_and(|own| own.seen);
+        }
+        for known in made.iter().filter_map(|id| self.reservations.get(id)) {
+            let agent = self.agents.get_mut(&known.view.agent);
+            if let Some(agent) = agent.filter(|_| known.within.is_none()) {
+                agent.free.take(&known.view.amount);
+            }
+        }
+    }
+
     fn launch(&mut self, launch: super::turn::Launch) {
         if let Some(agent) = self.agents.get_mut(&launch.status.agent) {
-            agent.free.take(&launch.charged);
+            if launch.reservation.is_none() {
+                agent.free.take(&launch.charged);
+            } else {
+                agent.free.ports = agent.free.ports.saturating_sub(launch.charged.ports);
+            }
             agent
                 .fixed_used
                 .extend(launch.task.ports.iter().filter_map(|port| port.fixed));
@@ -235,6 +273,7 @@ impl World {
         let task = FakeTask {
             task: launch.task,
             status: launch.status,
+            reservation: launch.reservation,
             running_since: None,
             kill: false,
         };
@@ -271,9 +310,18 @@ impl World {
         for name in &told.timers {
             self.timers.remove(name);
         }
-        for id in offers::refused(self, &told.offers, &effects.launches) {
-            if let Some(agent) = self.agents.get_mut(&id) {
-                agent.seen = true;
+        for offer in offers::refused(self, &told.offers, effects) {
+            match offer.reservation {
+                Some(id) => {
+                    if let Some(known) = self.reservations.get_mut(&id) {
+                        known.seen = true;
+                    }
+                }
+                None => {
+                    if let Some(agent) = self.agents.get_mut(&offer.agent) {
+                        agent.seen = true;
+                    }
+                }
             }
         }
     }

@@ -19,13 +19,15 @@ const QUIET: Duration = Duration::from_millis(300);
 const BEGINNING: &str = "0";
 
 /// Kinds of events, as the guide lists them.
-const KINDS: [&str; 10] = [
+const KINDS: [&str; 12] = [
     "task",
     "kill",
     "agent",
     "framework",
     "fault",
     "demands",
+    "reservation",
+    "volume",
     "role",
     "principal",
     "leader",
@@ -105,7 +107,7 @@ fn said(event: &sse::Event) -> String {
         by => format!(" by {by}"),
     };
     let line = format!(
-        "{} {:<9} {}{by}",
+        "{} {:<11} {}{by}",
         time(&data["at_ms"]),
         event.name,
         fields.join(" ")

@@ -9,12 +9,15 @@ pub mod framework;
 pub mod job;
 pub mod master;
 pub mod principal;
+pub mod reservation;
+pub mod reserve;
 pub mod role;
 pub mod run;
 pub mod sim;
 pub mod status;
 pub mod task;
 mod values;
+pub mod volume;
 
 use crate::cli::{Access, Cli, Command};
 use crate::client::Client;
@@ -37,6 +40,9 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Framework(framework) => client(access, async |client| framework.run(client).await),
         Command::Explain(explain) => client(access, async |client| explain.run(client).await),
         Command::Events(events) => client(access, async |client| events.run(client).await),
+        Command::Reserve(reserve) => client(access, async |client| reserve.run(client).await),
+        Command::Reservation(known) => client(access, async |client| known.run(client).await),
+        Command::Volume(volume) => client(access, async |client| volume.run(client).await),
         Command::Role(role) => client(access, async |client| role.run(client).await),
         Command::Principal(principal) => client(access, async |client| principal.run(client).await),
     }

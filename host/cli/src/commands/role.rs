@@ -6,7 +6,7 @@ use crate::client::Client;
 use crate::output;
 use crate::query::{encode, with};
 use crate::table::Table;
-use crate::units::{bytes, cpus, whole};
+use crate::units::{self, whole};
 use anyhow::bail;
 use hyper::Method;
 use serde_json::{Map, Value, json};
@@ -54,23 +54,11 @@ pub struct Set {
     shown: Shown,
 }
 
-/// `cpu=10,memory=64GiB,disk=1TiB,gpus=2`, as the API has it.
+/// As the API has it.
 fn amounts(text: &str) -> Result<Value, String> {
-    let mut all = Map::new();
-    for part in text.split(',').filter(|part| !part.is_empty()) {
-        let Some((name, amount)) = part.split_once('=') else {
-            return Err(format!("expected NAME=AMOUNT, not {part:?}"));
-        };
-        let (field, amount) = match name {
-            "cpu" | "cpus" => ("cpu_milli", cpus(amount)?),
-            "memory" => ("memory_bytes", bytes(amount)?),
-            "disk" => ("disk_bytes", bytes(amount)?),
-            "gpus" => ("gpus", whole(amount)?),
-            _ => return Err(format!("expected cpu, memory, disk or gpus, not {name:?}")),
-        };
-        all.insert(field.into(), amount.into());
-    }
-    Ok(Value::Object(all))
+    let all = units::amounts(text)?;
+    let fields = all.into_iter().map(|(name, n)| (name.into(), n.into()));
+    Ok(Value::Object(fields.collect()))
 }
 
 impl Role {
@@ -141,13 +129,23 @@ async fn ls(client: &Client, shown: Shown) -> anyhow::Result<()> {
     if shown.json() {
         return output::json(&roles);
     }
-    let mut table = Table::new(&["role", "weight", "share", "used", "guarantee", "limit"]);
+    let head = [
+        "role",
+        "weight",
+        "share",
+        "used",
+        "reserved",
+        "guarantee",
+        "limit",
+    ];
+    let mut table = Table::new(&head);
     for role in entries(&roles, "roles") {
         table.row([
             text(&role["role"]),
             text(&role["weight"]),
             milli(&role["share_milli"]),
             resources(&role["used"]),
+            resources(&role["reserved"]),
             resources(&role["guarantee"]),
             resources(&role["limit"]),
         ]);

@@ -45,6 +45,12 @@ pub fn names(entries: &[Value], name: impl Fn(&Value) -> String) -> String {
     shown.join(", ")
 }
 
+/// Such as `7, 9`.
+pub fn numbers(value: &Value) -> String {
+    let all: Vec<String> = value.as_array().into_iter().flatten().map(text).collect();
+    all.join(", ")
+}
+
 /// A time, as UTC.
 pub fn time(value: &Value) -> String {
     value

@@ -19,6 +19,8 @@ pub struct Cluster {
     address: String,
     agents_address: String,
     extra: String,
+    /// Further flags of agents that are started from now on.
+    pub agent_flags: Vec<String>,
 }
 
 impl Cluster {
@@ -31,11 +33,11 @@ impl Cluster {
             address: "127.0.0.1:0".into(),
             agents_address: "127.0.0.1:0".into(),
             extra: extra.into(),
+            agent_flags: Vec::new(),
         };
         cluster.start_master();
-        for n in 0..agents {
-            cluster.agents.push(None);
-            cluster.start_agent(n);
+        for _ in 0..agents {
+            cluster.add_agent();
         }
         cluster.wait_for("agents", |c| {
             c.get("/api/v1/status")["agents"]["connected"] == agents
@@ -95,6 +97,12 @@ impl Cluster {
         file.into()
     }
 
+    /// One more.
+    pub fn add_agent(&mut self) {
+        self.agents.push(None);
+        self.start_agent(self.agents.len() - 1);
+    }
+
     pub fn start_agent(&mut self, n: usize) {
         let first = 31_000 + 200 * n;
         let child = mezzo()
@@ -104,6 +112,7 @@ impl Cluster {
             .arg(self.folder.path().join(format!("agent-{n}")))
             .args(["--cpus", "8", "--memory", "8GiB"])
             .args(["--ports", &format!("{first}-{}", first + 199)])
+            .args(&self.agent_flags)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(self.log(&format!("agent-{n}")))

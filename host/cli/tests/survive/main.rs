@@ -8,3 +8,4 @@ mod hostile;
 mod kills;
 mod leaving;
 mod quota;
+mod reservations;

@@ -4,7 +4,7 @@
 use super::dto;
 use super::error::{ApiError, Result};
 use super::json::Query;
-use crate::events::{Happening, Position, TaskNews, What};
+use crate::events::{Happening, Position, ReservationNews, TaskNews, What};
 use crate::master::Shared;
 use crate::view::View;
 use axum::extract::State;
@@ -136,10 +136,25 @@ fn describe(what: &What) -> (&'static str, Value) {
             json!({"framework": &**name, "fault": dto::Fault::from(&**fault)}),
         ),
         What::Demands(name, count) => ("demands", json!({"framework": &**name, "demands": count})),
+        What::Reservation(news, state) => ("reservation", reservation_fields(news, state)),
+        What::Volume(news, volume, state) => {
+            let mut data = reservation_fields(news, state);
+            data["volume"] = (&**volume).into();
+            ("volume", data)
+        }
         What::Role(role, weight) => ("role", json!({"role": &**role, "weight": weight})),
         What::Principal(name) => ("principal", json!({"name": &**name})),
         What::Leader(term) => ("leader", json!({"term": term.0})),
     }
+}
+
+fn reservation_fields(news: &ReservationNews, state: &str) -> Value {
+    json!({
+        "reservation": news.id.0,
+        "agent": news.agent.0,
+        "role": &*news.role,
+        "state": state,
+    })
 }
 
 fn task_fields(news: &TaskNews, status: &Status) -> Value {

@@ -72,7 +72,9 @@ pub async fn install(
 ) -> Result<(StatusCode, Json<Framework>)> {
     let role = query.role.unwrap_or_else(|| query.name.clone());
     json::name("name", &query.name)?;
-    json::name("role", &role)?;
+    for level in role.split('/') {
+        json::name("role", level)?;
+    }
     let options = options(query.options.as_deref())?.unwrap_or_else(|| "{}".into());
     let limits = limits(query.limits.as_deref(), FrameworkLimits::default())?;
     if shared

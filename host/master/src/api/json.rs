@@ -58,16 +58,17 @@ pub async fn no_query_where_none_is_read(
         "/api/v1/tasks",
         "/api/v1/tasks/{framework}/{task}/logs",
     ];
-    const CHANGED: [(&str, &str); 3] = [
+    const BY_METHOD: [(&str, &str); 4] = [
         ("DELETE", "/api/v1/tasks/{framework}/{task}"),
         ("DELETE", "/api/v1/principals/{name}"),
         ("PUT", "/api/v1/roles/{role}"),
+        ("GET", "/api/v1/reservations"),
     ];
     let method = request.method().clone();
     let route = request.extensions().get::<axum::extract::MatchedPath>();
     let route = route.map(axum::extract::MatchedPath::as_str);
     let checked = route.is_some_and(|route| {
-        let asks = CHANGED.contains(&(method.as_str(), route));
+        let asks = BY_METHOD.contains(&(method.as_str(), route));
         route.starts_with("/api/") && !READ.contains(&route) && !asks
     });
     let first = request

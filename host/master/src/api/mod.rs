@@ -26,6 +26,7 @@ mod openapi;
 mod outputs;
 mod principals;
 mod repeats;
+mod reservations;
 mod roles;
 mod status;
 mod tasks;
@@ -102,6 +103,22 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route(
             "/api/v1/roles/{role}",
             put(roles::set).delete(roles::remove),
+        )
+        .route(
+            "/api/v1/reservations",
+            get(reservations::list).post(reservations::make),
+        )
+        .route(
+            "/api/v1/reservations/{id}",
+            get(reservations::one).delete(reservations::remove),
+        )
+        .route(
+            "/api/v1/reservations/{id}/volumes",
+            post(reservations::create_volume),
+        )
+        .route(
+            "/api/v1/reservations/{id}/volumes/{name}",
+            delete(reservations::destroy_volume),
         )
         .route("/api/v1/principals", get(principals::list))
         .route(

@@ -2,7 +2,8 @@
 //! mezzo-master openapi` writes it anew after a change.
 
 use super::{
-    agents, components, events, frameworks, metrics, outputs, principals, roles, status, tasks,
+    agents, components, events, frameworks, metrics, outputs, principals, reservations, roles,
+    status, tasks,
 };
 use axum::http::header;
 use axum::response::IntoResponse;
@@ -35,6 +36,12 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
         agents::deactivate,
         agents::activate,
         agents::gone,
+        reservations::list,
+        reservations::make,
+        reservations::one,
+        reservations::remove,
+        reservations::create_volume,
+        reservations::destroy_volume,
         frameworks::list,
         frameworks::install,
         frameworks::one,

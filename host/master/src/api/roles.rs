@@ -12,8 +12,10 @@ use axum::{Extension, Json};
 use mezzo_core::Request;
 use mezzo_core::event::RoleChange;
 use mezzo_core::record::Quota;
+use mezzo_core::state as cluster;
 use mezzo_types::Resources;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use utoipa::IntoParams;
 
@@ -23,6 +25,7 @@ pub async fn list(State(shared): State<Arc<Shared>>) -> Result<Json<Roles>> {
     let lead = shared.lead()?;
     let inner = lead.view.read();
     let total = &inner.state.total;
+    let reserved = reserved(&inner.state);
     let roles = inner.state.roles.iter();
     let roles = roles.map(|(name, role)| Role {
         role: name.to_string(),
@@ -30,11 +33,35 @@ pub async fn list(State(shared): State<Arc<Shared>>) -> Result<Json<Roles>> {
         guarantee: role.quota.as_ref().map(|quota| (&quota.guarantee).into()),
         limit: role.quota.as_ref().map(super::dto::Limit::from),
         used: (&role.used).into(),
+        reserved: reserved.get(&**name).unwrap_or(&Resources::NONE).into(),
         share_milli: share_milli(&role.used, total),
     });
     Ok(Json(Roles {
         roles: roles.collect(),
     }))
+}
+
+/// What is reserved for each role and those below it. A part of a larger reservation counts only where
+/// that does not.
+fn reserved(state: &cluster::State) -> BTreeMap<&str, Resources> {
+    let mut all: BTreeMap<&str, Resources> = BTreeMap::new();
+    for (id, role) in &state.reservations {
+        let Some(known) = state.reservation(*id) else {
+            continue;
+        };
+        let whole = known
+            .record
+            .within
+            .and_then(|whole| state.reservations.get(&whole));
+        let above = std::iter::successors(Some(&**role), |role| {
+            role.rsplit_once('/').map(|(above, _)| above)
+        });
+        for role in above.take_while(|role| whole.is_none_or(|whole| **whole != **role)) {
+            let sum = all.entry(role).or_insert(Resources::NONE);
+            sum.add(&known.record.amount);
+        }
+    }
+    all
 }
 
 /// The largest part of any resource, in thousandths.

@@ -55,6 +55,7 @@ impl Agent {
             port_set: PortSet::default(),
             runtimes: vec![Runtime::Process],
             version: String::new(),
+            reserved: Vec::new(),
         };
         let hello = v1::Hello {
             protocol: PROTOCOL,

@@ -201,6 +201,7 @@ impl World {
                     framework: framework.to_string(),
                     spec: Arc::clone(&task.spec),
                     ports: task.ports.iter().map(|port| port.number).collect(),
+                    reservation: task.reservation,
                 });
                 (session, Down::Launch(term, launches.collect()))
             }

@@ -6,7 +6,7 @@ use mezzo_core::turn::{GuestEvent, Offer, Setup, View, WebRequest};
 use mezzo_core::{Call, Effects, Fault, FaultKind, FrameworkLimits, Turn};
 use mezzo_types::{
     AgentFacts, AgentId, AgentInfo, Digest, FrameworkId, InstanceId, Instant as Now, OfferId,
-    PortSet, RequestId, Resources, Run, Runtime, TaskLimits, TurnId,
+    PortSet, RequestId, ReservationId, Resources, Run, Runtime, TaskLimits, TurnId,
 };
 use mezzo_wasm::{
     CompileCommand, Level, LogSink, Prepared, Refused, Sandbox, SandboxConfig, SandboxLimits,
@@ -104,6 +104,7 @@ fn compiled() -> &'static Path {
         for guest in [
             mezzo_test_guests::HELLO,
             mezzo_test_guests::COUNTER,
+            mezzo_test_guests::KEEPER,
             mezzo_test_guests::HOSTILE,
         ] {
             let prepared = sandbox.prepare(digest_of(guest), guest);
@@ -280,6 +281,7 @@ impl Framework<'_> {
             id: TurnId(next()),
             framework: self.id,
             name: "test".into(),
+            role: "tests".into(),
             instance: self.instance,
             component: self.component,
             limits: Arc::new(self.limits.clone()),
@@ -290,6 +292,7 @@ impl Framework<'_> {
             offers: self.offers.clone(),
             view: self.view.clone(),
             first_run: Run(1_000),
+            first_reservation: ReservationId(1_000_000),
         }
     }
 
@@ -398,6 +401,7 @@ impl Framework<'_> {
                 port_set: PortSet::default(),
                 runtimes: vec![Runtime::Process],
                 version: "test".into(),
+                reserved: Vec::new(),
             },
         };
         self.view.agents.insert(AgentId(id), Arc::new(agent));
@@ -406,6 +410,8 @@ impl Framework<'_> {
             agent: AgentId(id),
             free,
             port_set: PortSet::default(),
+            reservation: None,
+            volumes: Vec::new(),
         });
     }
 }

@@ -4,7 +4,7 @@ mod leave;
 mod probe;
 mod start;
 
-use super::values::{age, entries, milli, names, pairs, resources, size, text};
+use super::values::{age, entries, milli, names, numbers, pairs, resources, size, text};
 use crate::cli::{Access, Shown};
 use crate::client::{Client, refused};
 use crate::output;
@@ -176,6 +176,8 @@ fn inspect(agent: &Value) -> anyhow::Result<()> {
         ("total", resources(&agent["total"])),
         ("used", resources(&agent["used"])),
         ("free", resources(&agent["free"])),
+        ("reserved", resources(&agent["reserved"])),
+        ("reservations", numbers(&agent["reservations"])),
         ("tasks", text(&agent["tasks"])),
     ])
 }

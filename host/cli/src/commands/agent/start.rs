@@ -5,6 +5,7 @@ use crate::commands::master::{log_to_stderr, read_toml};
 use crate::signals::Signals;
 use crate::units;
 use anyhow::{Context, anyhow, bail};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -42,6 +43,9 @@ pub struct Settings {
     /// Ports to give out, such as 31000-32000; may be given several times
     #[arg(long, value_parser = units::ports)]
     ports: Vec<(u16, u16)>,
+    /// Keep so much of it for a role, such as prod/db:cpus=4,memory=8GiB; may be given several times
+    #[arg(long, value_name = "ROLE:AMOUNTS", value_parser = units::role_amounts)]
+    reserve: Vec<(String, units::Amounts)>,
     /// A fact that conditions can test, such as rack=r7; may be given several times
     #[arg(long, value_name = "NAME=VALUE", value_parser = units::pair)]
     attribute: Vec<(String, String)>,
@@ -109,6 +113,9 @@ impl Settings {
         if !self.ports.is_empty() {
             config.ports = self.ports.clone();
         }
+        if !self.reserve.is_empty() {
+            config.reserve = self.reserve.iter().map(reserve).collect();
+        }
         config.attributes.extend(self.attribute.iter().cloned());
         if config.runner.is_none() {
             config.runner = Some(runner()?);
@@ -143,6 +150,15 @@ impl Settings {
         let token = std::fs::read_to_string(path)
             .with_context(|| format!("read the agents' token from {}", path.display()))?;
         Ok(token.trim().to_string())
+    }
+}
+
+fn reserve((role, amounts): &(String, units::Amounts)) -> mezzo_agent::Reserve {
+    let amounts = amounts.iter();
+    mezzo_agent::Reserve {
+        role: role.clone(),
+        resources: amounts.map(|(name, n)| ((*name).to_string(), *n)).collect(),
+        custom: BTreeMap::new(),
     }
 }
 
@@ -191,6 +207,8 @@ mod tests {
             "5-9",
             "--attribute",
             "rack=r7",
+            "--reserve",
+            "prod/db:cpus=1,disk=2GiB",
         ])
         .unwrap();
         assert_eq!(config.token, "secret");
@@ -198,6 +216,9 @@ mod tests {
         assert_eq!(config.resources["memory_bytes"], 1 << 30);
         assert_eq!(config.ports, [(5, 9)]);
         assert_eq!(config.attributes["rack"], "r7");
+        assert_eq!(config.reserve[0].role, "prod/db");
+        assert_eq!(config.reserve[0].resources["cpu_milli"], 1_000);
+        assert_eq!(config.reserve[0].resources["disk_bytes"], 2 << 30);
         assert!(config.runner.is_some());
     }
 

@@ -1,6 +1,6 @@
 //! Frameworks as tables.
 
-use crate::commands::values::{ago, entries, resources, size, text};
+use crate::commands::values::{ago, entries, numbers, resources, size, text};
 use crate::output::line;
 use crate::table::{self, Table};
 use crate::units::show_millis;
@@ -31,7 +31,17 @@ pub fn one(framework: &Value) -> anyhow::Result<()> {
     let demands = entries(framework, "demands").iter().map(|demand| {
         let count = text(&demand["count"]);
         let each = resources(&demand["each"]);
-        format!("{} {count} × ({each})", text(&demand["name"]))
+        let mut said = format!("{} {count} × ({each})", text(&demand["name"]));
+        if demand["together"] == true {
+            said += " together";
+        }
+        if demand["priority"].as_i64().is_some_and(|n| n != 0) {
+            said += &format!(" of priority {}", text(&demand["priority"]));
+        }
+        match numbers(&demand["reservations"]) {
+            on if on.is_empty() => said,
+            on => format!("{said} on reservations {on}"),
+        }
     });
     let options = match &framework["options"] {
         Value::Object(options) if options.is_empty() => String::new(),

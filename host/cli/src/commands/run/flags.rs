@@ -54,6 +54,12 @@ pub struct Run {
     /// What an agent must be: 'ATTRIBUTE TEST [VALUE]', such as 'rack equals r7'
     #[arg(long, value_parser = condition)]
     condition: Vec<Value>,
+    /// How urgent it is within its role; above 0 it may take back what preemptible tasks of less urgent jobs use
+    #[arg(long, value_parser = whole_signed, allow_negative_numbers = true)]
+    priority: Option<i32>,
+    /// Its tasks may be asked to end, and run again later, so that others get what they were promised or is more urgent
+    #[arg(long)]
+    preemptible: bool,
     /// Which framework runs it
     #[arg(long, default_value = "batch")]
     pub framework: String,
@@ -99,6 +105,12 @@ pub async fn spec(client: &Client, args: &Run) -> anyhow::Result<Value> {
     if let Some(name) = &args.name {
         spec.insert("name".into(), name.clone().into());
     }
+    if let Some(priority) = args.priority {
+        spec.insert("priority".into(), priority.into());
+    }
+    if args.preemptible {
+        spec.insert("preemptible".into(), true.into());
+    }
     if !args.env.is_empty() {
         let env = args.env.iter().map(|(n, v)| (n.clone(), v.clone().into()));
         spec.insert("env".into(), Value::Object(env.collect()));
@@ -113,6 +125,11 @@ pub async fn spec(client: &Client, args: &Run) -> anyhow::Result<Value> {
         }
     }
     Ok(Value::Object(spec))
+}
+
+fn whole_signed(text: &str) -> Result<i32, String> {
+    text.parse()
+        .map_err(|_| format!("expected a whole number, not {text:?}"))
 }
 
 fn condition(text: &str) -> Result<Value, String> {

@@ -13,6 +13,17 @@ pub fn show(task: &Value) -> anyhow::Result<()> {
     };
     let ports = entries(task, "ports").iter();
     let ports = ports.map(|port| format!("{}={}", text(&port["name"]), text(&port["number"])));
+    let mounts = entries(task, "mounts").iter();
+    let mounts =
+        mounts.map(|mount| format!("{} at {}", text(&mount["volume"]), text(&mount["path"])));
+    let priority = match task["priority"].as_i64() {
+        Some(0) | None => String::new(),
+        Some(priority) => priority.to_string(),
+    };
+    let preemptible = match task["preemptible"].as_bool() {
+        Some(true) => "yes".to_string(),
+        _ => String::new(),
+    };
     let kill = match task["kill_requested"].as_bool() {
         Some(true) => "requested".to_string(),
         _ => String::new(),
@@ -43,6 +54,10 @@ pub fn show(task: &Value) -> anyhow::Result<()> {
         ("env", pairs(&task["env"])),
         ("resources", resources(&task["resources"])),
         ("ports", ports.collect::<Vec<_>>().join(", ")),
+        ("reservation", text(&task["reservation"])),
+        ("volumes", mounts.collect::<Vec<_>>().join(", ")),
+        ("priority", priority),
+        ("preemptible", preemptible),
         ("labels", pairs(&task["labels"])),
         ("runtime at most", duration(&task["runtime_max_ms"])),
         ("kill grace", duration(&task["kill_grace_ms"])),

@@ -47,7 +47,7 @@ impl From<&mezzo_types::Resources> for Resources {
 pub struct UsedOf {
     /// All.
     pub total: Resources,
-    /// By tasks that have not ended.
+    /// By tasks that have not ended, and by reservations, whatever uses those.
     pub used: Resources,
 }
 
@@ -99,10 +99,14 @@ pub struct Agent {
     pub version: String,
     /// All that it has.
     pub total: Resources,
-    /// By tasks that have not ended.
+    /// By tasks that have not ended, and by reservations, whatever uses those.
     pub used: Resources,
     /// The rest.
     pub free: Resources,
+    /// By its reservations together, those within others not counted twice.
+    pub reserved: Resources,
+    /// Their numbers.
+    pub reservations: Vec<u64>,
     /// Tasks that have not ended.
     pub tasks: usize,
 }
@@ -149,9 +153,21 @@ impl Agent {
             total: (&facts.total).into(),
             used: (&agent.used).into(),
             free: (&free).into(),
+            reserved: (&reserved(inner, agent)).into(),
+            reservations: agent.reservations.iter().map(|id| id.0).collect(),
             tasks,
         }
     }
+}
+
+fn reserved(inner: &Inner, agent: &AgentState) -> mezzo_types::Resources {
+    let known = agent.reservations.iter();
+    let known = known.filter_map(|id| inner.state.reservation(*id));
+    let mut sum = mezzo_types::Resources::NONE;
+    for whole in known.filter(|known| known.record.within.is_none()) {
+        sum.add(&whole.record.amount);
+    }
+    sum
 }
 
 /// A number keeps its thousandths; a whole one has no point.

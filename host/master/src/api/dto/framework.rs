@@ -166,6 +166,13 @@ pub struct Demand {
     /// `any`, `most-free` or `least-free`.
     #[schema(value_type = String)]
     pub prefer: mezzo_types::Preference,
+    /// It is served from these alone; empty: from what is unreserved, and from what is kept for its
+    /// role.
+    pub reservations: Vec<u64>,
+    /// All pieces at once, or none.
+    pub together: bool,
+    /// Within the role; 0 for what is not urgent.
+    pub priority: i32,
 }
 
 impl From<&mezzo_types::Demand> for Demand {
@@ -177,6 +184,9 @@ impl From<&mezzo_types::Demand> for Demand {
             conditions: demand.conditions.clone(),
             fixed_ports: demand.fixed_ports.clone(),
             prefer: demand.prefer,
+            reservations: demand.reservations.iter().map(|id| id.0).collect(),
+            together: demand.together,
+            priority: demand.priority,
         }
     }
 }
@@ -351,6 +361,7 @@ limits! {
     events_per_turn_max: 1..=COUNT_MAX,
     timers_max: 0..=COUNT_MAX,
     demands_max: 0..=COUNT_MAX,
+    reservations_max: 0..=COUNT_MAX,
     request_bytes_max: 0..=BYTES_MAX,
     requests_queued_max: 1..=COUNT_MAX,
     streams_max: 0..=COUNT_MAX,

@@ -3,11 +3,13 @@
 
 mod agent;
 mod framework;
+mod reservation;
 mod status;
 mod task;
 
 pub use agent::{Agent, AgentPage, Resources, UsedOf};
 pub use framework::{Change, Explanation, Fault, Framework, FrameworkPage, LimitsChange, Resume};
+pub use reservation::{NewReservation, NewVolume, Reservation, ReservationPage};
 pub use status::{
     Agents, Component, ComponentStored, Components, Frameworks, Limit, LogLine, LogLines, NewToken,
     Principal, Principals, RegistryHealth, Role, RoleSettings, Roles, Status,

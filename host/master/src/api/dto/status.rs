@@ -83,8 +83,10 @@ pub struct Role {
     pub guarantee: Option<super::Resources>,
     /// It gets no more than that; null if it has no quota.
     pub limit: Option<Limit>,
-    /// By tasks of its frameworks and of the roles below it.
+    /// By tasks of its frameworks and of the roles below it, and by what is reserved for it and them.
     pub used: super::Resources,
+    /// What of that is reserved, used or not.
+    pub reserved: super::Resources,
     /// Its largest part of any resource of the cluster, in thousandths.
     pub share_milli: u64,
 }

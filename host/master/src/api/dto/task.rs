@@ -62,6 +62,23 @@ pub struct Task {
     pub runtime_max_ms: Option<u64>,
     /// From the first signal to the last.
     pub kill_grace_ms: u64,
+    /// The reservation that it runs on.
+    pub reservation: Option<u64>,
+    /// Volumes of that reservation.
+    pub mounts: Vec<Mount>,
+    /// Of the demand that it was launched for; 0 for what is not urgent.
+    pub priority: i32,
+    /// Whether it may be asked to end so that others get what they were promised.
+    pub preemptible: bool,
+}
+
+/// A volume that a task has mounted.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Mount {
+    /// By its name in the reservation.
+    pub volume: String,
+    /// In the sandbox.
+    pub path: String,
 }
 
 /// A port that a task was given.
@@ -135,6 +152,17 @@ impl Task {
                 .collect(),
             runtime_max_ms: spec.runtime_max_ms,
             kill_grace_ms: spec.kill_grace_ms,
+            reservation: record.reservation.map(|id| id.0),
+            mounts: spec
+                .mounts
+                .iter()
+                .map(|mount| Mount {
+                    volume: mount.volume.clone(),
+                    path: mount.path.clone(),
+                })
+                .collect(),
+            priority: record.priority,
+            preemptible: spec.preemptible,
         }
     }
 }
