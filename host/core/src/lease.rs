@@ -12,6 +12,10 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use mezzo_types::{AgentId, Demand, FrameworkId, OfferId, PortSet, ReservationId, Resources};
 
+/// A framework is offered no more agents than it wants pieces, or so many if that is more: to choose
+/// from, and not every agent of a large cluster for the one task that it wants.
+const CHOICE: u64 = 64;
+
 /// What a running turn holds of one agent.
 #[derive(Clone, Debug)]
 pub struct Lease {
@@ -83,11 +87,9 @@ impl Cluster {
             return self.lent_to(id, leases, &Resources::NONE);
         }
         let mut pieces_left = self.fair_pieces(id, &demands);
-        let candidates = self.look_for_agents(
-            id,
-            &demands,
-            max.min(usize::try_from(pieces_left).unwrap_or(usize::MAX)),
-        );
+        let agents = pieces_left.min(wanted(&demands).max(CHOICE));
+        let max = max.min(usize::try_from(agents).unwrap_or(usize::MAX));
+        let candidates = self.look_for_agents(id, &demands, max);
         leases.reserve(candidates.len());
         let mut leased = Resources::NONE;
         for (agent, mut free) in candidates {
@@ -178,7 +180,7 @@ impl Cluster {
     }
 
     /// How many pieces a framework may be leased now: up to its fair allowance if others want something
-    /// too, at least one; as many as it wants if it is alone.
+    /// too, at least one; as many as there are if it is alone.
     fn fair_pieces(&self, id: FrameworkId, demands: &[Demand]) -> u64 {
         let newest = self
             .offerable
@@ -187,7 +189,7 @@ impl Cluster {
         let Some(room) = self.shares.allowance(id, newest) else {
             return u64::MAX;
         };
-        let wanted: u64 = demands.iter().map(|demand| u64::from(demand.count)).sum();
+        let wanted = wanted(demands);
         let smallest = demands
             .iter()
             .map(|demand| self.shares.share(&demand.each).0)
@@ -321,6 +323,11 @@ impl Host {
             None => drop(self.again.insert(lease.agent)),
         }
     }
+}
+
+/// How many pieces all of them want together.
+fn wanted(demands: &[Demand]) -> u64 {
+    demands.iter().map(|demand| u64::from(demand.count)).sum()
 }
 
 /// Demands without those that are served from reservations alone, or as a whole.
