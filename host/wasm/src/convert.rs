@@ -229,3 +229,64 @@ pub fn refusal(of: ledger::Refusal) -> Refusal {
         ledger::Refusal::Other(text) => Refusal::Other(text),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mezzo_core::record::{ReservationRecord, VolumeRecord};
+    use mezzo_types::{AgentId, Instant, ReservationId};
+    use std::sync::Arc;
+
+    fn shown(made_by: Maker) -> Reservation<String> {
+        let volume = |name: &str, state| VolumeRecord {
+            name: name.into(),
+            size_bytes: 10,
+            made: Instant(1),
+            state,
+        };
+        let mut of = state::Reservation::new(Arc::new(ReservationRecord {
+            id: ReservationId(7),
+            agent: AgentId(3),
+            role: "prod".into(),
+            amount: types::Resources {
+                cpu_milli: 100,
+                disk_bytes: 50,
+                ..types::Resources::NONE
+            },
+            within: None,
+            made_by,
+            made: Instant(1),
+            labels: Vec::new(),
+            until: Some(Instant(9)),
+            ending: true,
+            volumes: vec![
+                volume("a", VolumeState::Destroying),
+                volume("b", VolumeState::Ready),
+            ],
+        }));
+        of.mounted.insert("b".into(), 1);
+        of.used.cpu_milli = 30;
+        reservation(&of)
+    }
+
+    #[test]
+    fn a_reservation_is_shown_with_who_made_it_and_what_of_it_is_free() {
+        let of = shown(Maker::Framework("db".into()));
+        assert_eq!((of.id, of.agent, &*of.role), (7, 3, "prod"));
+        assert_eq!((of.until, of.ending), (Some(9), true));
+        assert_eq!((of.amount.cpu_milli, of.amount.disk_bytes), (100, 50));
+        assert_eq!((of.free.cpu_milli, of.free.disk_bytes), (70, 30));
+        let volumes: Vec<_> = of
+            .volumes
+            .iter()
+            .map(|v| (&*v.name, v.size_bytes, v.destroying, v.in_use))
+            .collect();
+        assert_eq!(volumes, [("a", 10, true, false), ("b", 10, false, true)]);
+        assert_eq!(of.made_by, "framework/db");
+        assert_eq!(shown(Maker::Principal("ann".into())).made_by, "ann");
+        assert_eq!(
+            shown(Maker::AgentConfiguration).made_by,
+            "agent-configuration"
+        );
+    }
+}

@@ -313,11 +313,59 @@ mod tests {
         assert_eq!(lifted.resources.gpus, 4);
         assert_eq!(lifted.kill_grace_ms, 6);
         assert_eq!(lifted.runtime_max_ms, Some(7));
+        assert!(lifted.mounts.is_empty() && !lifted.preemptible);
+        let mut kept = wit_task();
+        kept.mounts.push(wit::Mount {
+            volume: "data".into(),
+            path: "db".into(),
+        });
+        kept.preemptible = true;
+        assert_eq!(kept.bytes(), wit_task().bytes() + 8 + 4 + 8 + 2);
+        let lifted = task(kept).expect("it is valid");
+        assert_eq!(
+            (&*lifted.mounts[0].volume, &*lifted.mounts[0].path),
+            ("data", "db")
+        );
+        assert!(lifted.preemptible);
         let mut zero = wit_task();
         zero.resources.custom = vec![wit::CustomAmount {
             name: "tape".into(),
             amount_milli: 0,
         }];
         assert!(task(zero).expect("it is valid").resources.custom.is_empty());
+    }
+
+    #[test]
+    fn a_demand_keeps_its_reservations_its_gang_and_its_priority() {
+        let of = wit::Demand {
+            name: "d".into(),
+            each: wit_task().resources,
+            count: 3,
+            conditions: vec![],
+            fixed_ports: vec![],
+            prefer: wit::Preference::Any,
+            reservations: vec![7, u64::MAX],
+            together: true,
+            priority: -5,
+        };
+        let without = wit::Demand {
+            reservations: vec![],
+            ..of.clone()
+        };
+        assert_eq!(of.bytes(), without.bytes() + 16);
+        let lifted = demand(of).expect("it is valid");
+        assert_eq!(
+            lifted.reservations,
+            [ReservationId(7), ReservationId(u64::MAX)]
+        );
+        assert!(lifted.together);
+        assert_eq!(lifted.priority, -5);
+    }
+
+    #[test]
+    fn an_instant_beyond_what_the_contract_holds_is_refused() {
+        let until = |ms| reservation(wit_task().resources, vec![], Some(ms)).map(|kept| kept.2);
+        assert_eq!(until(AMOUNT_MAX), Ok(Some(Instant(AMOUNT_MAX))));
+        assert!(until(AMOUNT_MAX + 1).is_err());
     }
 }
