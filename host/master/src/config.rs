@@ -72,6 +72,15 @@ pub struct Limits {
     pub idempotency_kept_max: usize,
     /// How long an agent may be without a session until it counts as silent, in milliseconds.
     pub agent_silent_ms: u64,
+    /// Agents that may be declared silent within a minute; more wait, so that a network that fails
+    /// empties no cluster.
+    pub agents_silent_per_minute_max: u64,
+    /// How long a gang may claim what becomes free until it has all of it, in milliseconds.
+    pub claim_ms: u64,
+    /// How long a demand waits until it takes back what preemptible tasks use, in milliseconds.
+    pub preempt_after_ms: u64,
+    /// The longest grace of a preempted task, in milliseconds.
+    pub preempt_grace_ms_max: u64,
     /// How long a read of a task's output waits for its agent, in milliseconds.
     pub output_timeout_ms: u64,
     /// A component, in bytes.
@@ -106,6 +115,10 @@ impl Default for Limits {
             stream_bytes_max: 16 << 20,
             idempotency_kept_max: 1_000,
             agent_silent_ms: 75_000,
+            agents_silent_per_minute_max: 60,
+            claim_ms: 60_000,
+            preempt_after_ms: 10_000,
+            preempt_grace_ms_max: 30_000,
             output_timeout_ms: 10_000,
             component_bytes_max: 64 << 20,
             components_bytes_max: 4 << 30,
@@ -192,6 +205,13 @@ impl Config {
                 limits.events_waiting_max as u64,
                 1,
             ),
+            (
+                "limits.agents_silent_per_minute_max",
+                limits.agents_silent_per_minute_max,
+                1,
+            ),
+            ("limits.claim_ms", limits.claim_ms, 1_000),
+            ("limits.preempt_after_ms", limits.preempt_after_ms, 100),
             ("limits.component_bytes_max", component, 1 << 10),
             (
                 "limits.bodies_bytes_max",

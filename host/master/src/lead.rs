@@ -145,6 +145,10 @@ pub fn take(
         turns_max: config.workers,
         turns_heavy_max: heavy_max,
         agent_silent_ms: limits.agent_silent_ms,
+        agents_silent_per_minute_max: limits.agents_silent_per_minute_max,
+        claim_ms: limits.claim_ms,
+        preempt_after_ms: limits.preempt_after_ms,
+        preempt_grace_ms_max: limits.preempt_grace_ms_max,
         fairness_excluded: config.fairness_excluded.clone(),
         ..ClusterLimits::default()
     };

@@ -7,5 +7,6 @@ mod full_disk;
 mod hostile;
 mod kills;
 mod leaving;
+mod preemption;
 mod quota;
 mod reservations;
