@@ -31,8 +31,16 @@ impl Cluster {
         else {
             return;
         };
-        let compile = |demand: &Demand| Conditions::compile(&demand.conditions).unwrap_or_default();
-        host.conditions = framework.demands.iter().map(compile).collect();
+        // Counts change with each launch, conditions seldom: what is compiled stays.
+        let old = core::mem::take(&mut host.conditions);
+        let compile = |(i, demand): (usize, &Demand)| {
+            let known = old.get(i).filter(|known| known.are(&demand.conditions));
+            let known = known.or_else(|| old.iter().find(|known| known.are(&demand.conditions)));
+            known
+                .cloned()
+                .unwrap_or_else(|| Conditions::compile(&demand.conditions).unwrap_or_default())
+        };
+        host.conditions = framework.demands.iter().enumerate().map(compile).collect();
         if anew {
             host.looked = 0;
             host.again.clear();

@@ -26,6 +26,8 @@ pub struct Claim {
     pub until: Instant,
     /// What it takes.
     pub takes: Takes,
+    /// The demand's, ready to be tested.
+    pub conditions: Conditions,
     /// What it has.
     pub parts: BTreeMap<AgentId, Part>,
 }
@@ -49,6 +51,34 @@ pub struct Part {
 }
 
 impl Claim {
+    /// How many pieces it is for.
+    #[must_use]
+    pub fn pieces_wanted(&self) -> u64 {
+        match &self.takes {
+            Takes::Pieces(all) => *all,
+            Takes::Of(wanted) => {
+                let each = &self.demand.each;
+                wanted.values().map(|wanted| wanted.pieces(each)).sum()
+            }
+        }
+    }
+
+    /// What it takes of certain agents and has not got yet.
+    #[must_use]
+    pub fn lacks(&self) -> Resources {
+        let mut lacks = Resources::NONE;
+        if let Takes::Of(wanted) = &self.takes {
+            for (agent, wanted) in wanted {
+                let mut left = wanted.clone();
+                if let Some(part) = self.parts.get(agent) {
+                    left.take(&part.amount);
+                }
+                lacks.add(&left);
+            }
+        }
+        lacks
+    }
+
     /// How many pieces it has.
     #[must_use]
     pub fn pieces(&self) -> u64 {
@@ -90,7 +120,13 @@ impl Cluster {
 
     /// An agent has more to give: claims come first.
     pub(crate) fn feed_claims(&mut self, agent: AgentId) {
-        for at in 0..self.claims.len() {
+        if self.claims.is_empty() {
+            return;
+        }
+        // What others were ended for is not for a gang.
+        let is_gang = |at: &usize| self.claims[*at].is_gang();
+        let (gangs, others): (Vec<usize>, Vec<usize>) = (0..self.claims.len()).partition(is_gang);
+        for at in others.into_iter().chain(gangs) {
             let Some((mut amount, framework)) = self.claimed(at, agent) else {
                 continue;
             };
@@ -119,16 +155,24 @@ impl Cluster {
         let amount = match &claim.takes {
             Takes::Pieces(all) => {
                 let facts = &self.state.agents.get(&agent)?.record.info.facts;
-                let conditions = Conditions::compile(&claim.demand.conditions).ok()?;
-                let ports = self.free_ports(agent);
-                let mut fixed = claim.demand.fixed_ports.iter();
-                if !conditions.hold(facts) || !fixed.all(|port| ports.contains(*port)) {
+                if !claim.conditions.hold(facts) {
                     return None;
                 }
+                let fixed = &claim.demand.fixed_ports;
+                // A port that is fixed is there once: one piece an agent.
+                let most = match (fixed.is_empty(), claim.parts.contains_key(&agent)) {
+                    (true, _) => u64::MAX,
+                    (false, true) => return None,
+                    (false, false) => {
+                        let ports = self.free_ports(agent);
+                        u64::from(fixed.iter().all(|port| ports.contains(*port)))
+                    }
+                };
                 let pieces = all
                     .saturating_sub(claim.pieces())
                     .min(free.pieces(each))
-                    .min(room.pieces(each));
+                    .min(room.pieces(each))
+                    .min(most);
                 each.times(pieces)
             }
             Takes::Of(wanted) => {
@@ -177,7 +221,11 @@ impl Cluster {
             });
         }
         if matches!(claim.takes, Takes::Pieces(_)) {
+            self.gang_is_there(framework);
             self.wake_gangs();
+        } else {
+            let offers = leases.iter().map(|lease| lease.offer).collect();
+            self.await_use(framework, offers);
         }
         Some((claim.demand.name, pieces, leases))
     }
@@ -192,8 +240,12 @@ impl Cluster {
                 let framework = self.claims[at].framework;
                 self.release(framework, agent, &part);
             }
-            if let Takes::Of(wanted) = &mut self.claims[at].takes {
-                wanted.remove(&agent);
+            if let Takes::Of(wanted) = &mut self.claims[at].takes
+                && wanted.remove(&agent).is_some()
+                && self.claims[at].is_full()
+            {
+                // The rest is all there.
+                self.touch(self.claims[at].framework);
             }
         }
         let empty = |claim: &Claim| matches!(&claim.takes, Takes::Of(wanted) if wanted.is_empty());
@@ -208,16 +260,26 @@ impl Cluster {
         let Some(at) = self.claims.iter().position(|c| c.framework == framework) else {
             return;
         };
-        let demand = &self.claims[at].demand;
+        let claim = &self.claims[at];
+        let (demand, pieces, is_gang) = (&claim.demand, claim.pieces_wanted(), claim.is_gang());
         let stays = self.state.frameworks.get(&framework).is_some_and(|known| {
             let mut demands = known.demands.iter();
             let wanted = demands.find(|wanted| wanted.name == demand.name);
             !known.record.quarantined
                 && !known.record.removing
-                && wanted
-                    .is_some_and(|wanted| wanted.same_shape(demand) && wanted.count >= demand.count)
+                && wanted.is_some_and(|wanted| {
+                    let count = u64::from(wanted.count);
+                    let as_many = if is_gang {
+                        count == pieces
+                    } else {
+                        count >= pieces
+                    };
+                    wanted.same_shape(demand) && as_many
+                })
         });
         if !stays {
+            // To want something else for a moment buys no further claim.
+            self.gang_failed(framework, is_gang);
             self.end_claim(at);
         }
     }

@@ -12,7 +12,7 @@ use crate::held::Held;
 use crate::limits::ClusterLimits;
 use crate::record::{Batch, ClusterRecord, FORMAT, FrameworkRecord, Header, Record};
 use crate::shares::Shares;
-use crate::state::{CorruptRecord, State, rank};
+use crate::state::{self, CorruptRecord, State};
 use crate::turns::Running;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -162,7 +162,7 @@ impl Cluster {
         limits: ClusterLimits,
     ) -> Result<Cluster, CorruptRecord> {
         let mut records: Vec<Record> = records.collect();
-        records.sort_by_key(rank);
+        state::sort(&mut records);
         let mut state = State::default();
         for record in &records {
             state.apply(record)?;

@@ -265,10 +265,14 @@ impl Cluster {
                 None => self.destroy_volume(volume.reservation, &volume.name),
             }
         }
-        if !launches.is_empty() {
-            self.preemption_was_needed(framework);
+        for launch in &launches {
+            self.launched_on(framework, launch.offer);
         }
+        let preemptible = self.state.preemptible;
         self.launch_all(framework, launches);
+        if preemptible == 0 && self.state.preemptible > 0 {
+            self.await_all_preemptions();
+        }
         for reservation in unreserves {
             self.give_back(reservation);
         }
@@ -330,8 +334,17 @@ impl Cluster {
 
     fn launch_all(&mut self, framework: FrameworkId, launches: Vec<Launch>) {
         let mut groups: BTreeMap<Arc<str>, Vec<Arc<Task>>> = BTreeMap::new();
+        // A group is launched as a whole, or not at all.
+        let mut gone_groups: BTreeMap<Arc<str>, (Reason, &'static str)> = BTreeMap::new();
+        for launch in launches.iter().filter(|launch| launch.group.is_some()) {
+            if let (Some(group), Some(gone)) = (&launch.group, self.gone_meanwhile(launch)) {
+                gone_groups.insert(Arc::clone(group), gone);
+            }
+        }
         for launch in launches {
             let gone = self.gone_meanwhile(&launch);
+            let of_group = launch.group.as_ref().and_then(|g| gone_groups.get(g));
+            let gone = gone.or(of_group.copied());
             let Launch {
                 run,
                 agent,

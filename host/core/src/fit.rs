@@ -29,6 +29,13 @@ impl Conditions {
         Ok(Conditions(tests?.into_boxed_slice()))
     }
 
+    /// Whether they are these.
+    #[must_use]
+    pub fn are(&self, conditions: &[Condition]) -> bool {
+        let own = self.0.iter().map(|test| &test.condition);
+        self.0.len() == conditions.len() && own.eq(conditions)
+    }
+
     /// Whether all hold.
     #[must_use]
     pub fn hold(&self, agent: &AgentFacts) -> bool {

@@ -7,12 +7,13 @@
 
 use crate::claims::{Claim, Takes};
 use crate::cluster::{Cluster, Deadline};
+use crate::fit::Conditions;
 use crate::framework::Host;
 use crate::lease::Lease;
-use crate::state::FrameworkState;
+use crate::state::{AgentState, FrameworkState};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use mezzo_types::{AgentId, Demand, FrameworkId, Instant, OfferId, Preference};
+use mezzo_types::{AgentId, Demand, FrameworkId, Instant, OfferId, Preference, Resources};
 
 /// Between two tries of one framework's gangs, in milliseconds.
 const TRY_MS: u64 = 1_000;
@@ -26,8 +27,8 @@ pub struct Gangs {
     looked: u64,
     /// Not to be tried before.
     try_at: Instant,
-    /// Since when one of them waits for more than there was.
-    since: Option<Instant>,
+    /// Which of them waits for more than there was, and since when.
+    waiting: Option<(Instant, Demand)>,
     /// Not to claim before.
     claim_at: Instant,
     /// Claims in a row that were given up.
@@ -53,16 +54,17 @@ impl Cluster {
 
     /// A framework's gangs are to be tried anew.
     pub(crate) fn gangs_anew(&mut self, id: FrameworkId) {
-        let wants = self.state.frameworks.get(&id).is_some_and(|framework| {
-            let mut demands = framework.demands.iter();
-            demands.any(|demand| demand.together && demand.count > 0)
-        });
-        if let Some(host) = self.hosts.get_mut(&id) {
-            if wants {
-                host.gangs.looked = 0;
-            } else {
-                host.gangs = Gangs::default();
-            }
+        let (Some(framework), Some(host)) =
+            (self.state.frameworks.get(&id), self.hosts.get_mut(&id))
+        else {
+            return;
+        };
+        host.gangs.looked = 0;
+        // Its place among those that wait is the gang's: another one begins at the end. When it may
+        // claim again stays, whatever it wants meanwhile.
+        let gone = |(_, gang): &(Instant, Demand)| !framework.demands.contains(gang);
+        if host.gangs.waiting.as_ref().is_some_and(gone) {
+            host.gangs.waiting = None;
         }
     }
 
@@ -88,6 +90,7 @@ impl Cluster {
             let count = u64::from(gang.count);
             if room.pieces(&gang.each) < count {
                 self.hold_demand(id, gang);
+                self.wait_no_more(id, gang);
                 continue;
             }
             let found = self.gang_places(id, *at, gang);
@@ -95,9 +98,7 @@ impl Cluster {
             if there >= count
                 && let Some(places) = choose(found.clone(), count, max)
             {
-                if let Some(host) = self.hosts.get_mut(&id) {
-                    (host.gangs.since, host.gangs.failed) = (None, 0);
-                }
+                self.gang_is_there(id);
                 return self.lease_places(gang, &places);
             }
             if self.claim_of(id).is_none() && there < count {
@@ -118,6 +119,27 @@ impl Cluster {
             .collect()
     }
 
+    /// A gang of a framework is offered.
+    pub(crate) fn gang_is_there(&mut self, id: FrameworkId) {
+        if let Some(host) = self.hosts.get_mut(&id) {
+            host.gangs.waiting = None;
+            (host.gangs.failed, host.gangs.claim_at) = (0, Instant(0));
+        }
+    }
+
+    /// Nobody waits behind a gang that cannot be.
+    fn wait_no_more(&mut self, id: FrameworkId, gang: &Demand) {
+        if let Some(host) = self.hosts.get_mut(&id)
+            && host
+                .gangs
+                .waiting
+                .as_ref()
+                .is_some_and(|(_, it)| it == gang)
+        {
+            host.gangs.waiting = None;
+        }
+    }
+
     /// Where pieces of a gang fit now, and how many.
     fn gang_places(&self, id: FrameworkId, at: usize, gang: &Demand) -> Vec<(AgentId, u64)> {
         let conditions = self.hosts.get(&id).and_then(|host| host.conditions.get(at));
@@ -127,17 +149,15 @@ impl Cluster {
             if pieces == 0 || !conditions.is_none_or(|all| all.hold(facts)) {
                 return None;
             }
+            if gang.fixed_ports.is_empty() {
+                return Some((*agent, pieces));
+            }
+            // A port that is fixed is there once: one piece an agent.
             let ports = self.free_ports(*agent);
             let mut fixed = gang.fixed_ports.iter();
-            // A port that is fixed is there once: one piece an agent.
-            let pieces = if gang.fixed_ports.is_empty() {
-                pieces
-            } else {
-                1
-            };
             fixed
                 .all(|port| ports.contains(*port))
-                .then_some((*agent, pieces))
+                .then_some((*agent, 1))
         });
         let mut places: Vec<(AgentId, u64)> = agents.collect();
         match gang.prefer {
@@ -176,28 +196,29 @@ impl Cluster {
         found: &[(AgentId, u64)],
     ) {
         let now = self.now;
+        if !self.could_ever_fit(id, at, gang) {
+            return self.wait_no_more(id, gang);
+        }
         let Some(host) = self.hosts.get_mut(&id) else {
             return;
         };
-        let since = *host.gangs.since.get_or_insert(now);
-        let claims_at = host.gangs.claim_at;
-        if !self.could_ever_fit(id, at, gang) {
-            // Nobody waits behind it.
-            if let Some(host) = self.hosts.get_mut(&id) {
-                host.gangs.since = None;
-            }
-            return;
-        }
+        let claim_at = host.gangs.claim_at;
+        let waiting = &mut host.gangs.waiting;
+        let since = waiting.get_or_insert_with(|| (now, gang.clone())).0;
         let somebody_claims = self.claims.iter().any(Claim::is_gang);
-        if somebody_claims || claims_at > now || self.is_behind_another(id, since) {
+        if somebody_claims || claim_at > now || self.is_behind_another(id, since) {
             return;
         }
+        let Ok(conditions) = Conditions::compile(&gang.conditions) else {
+            return;
+        };
         let agents: Vec<AgentId> = found.iter().map(|(agent, _)| *agent).collect();
         let claim = Claim {
             framework: id,
             demand: gang.clone(),
             until: now.after_ms(self.limits.claim_ms),
             takes: Takes::Pieces(u64::from(gang.count)),
+            conditions,
             parts: BTreeMap::new(),
         };
         self.claim(claim, &agents);
@@ -206,10 +227,8 @@ impl Cluster {
     /// Whether another framework's gang has waited longer and may claim.
     fn is_behind_another(&self, id: FrameworkId, since: Instant) -> bool {
         self.hosts.iter().any(|(other, host)| {
-            let older = host
-                .gangs
-                .since
-                .is_some_and(|theirs| (theirs, *other) < (since, id));
+            let waiting = host.gangs.waiting.as_ref();
+            let older = waiting.is_some_and(|(theirs, _)| (*theirs, *other) < (since, id));
             older
                 && host.gangs.claim_at <= self.now
                 && host.instance.is_some()
@@ -217,7 +236,7 @@ impl Cluster {
                     .state
                     .frameworks
                     .get(other)
-                    .is_some_and(|known| wants_gang(known) && !known.record.quarantined)
+                    .is_some_and(|known| !known.record.quarantined)
         })
     }
 
@@ -248,13 +267,27 @@ impl Cluster {
             let facts = &known.record.info.facts;
             let there = self.session_of(*agent).is_some() && known.record.leaving.is_none();
             if there && conditions.is_none_or(|all| all.hold(facts)) {
-                pieces = pieces.saturating_add(facts.total.pieces(&gang.each));
+                let here = self.unreserved(known).pieces(&gang.each);
+                let once = !gang.fixed_ports.is_empty();
+                pieces = pieces.saturating_add(if once { here.min(1) } else { here });
             }
             if pieces >= u64::from(gang.count) {
                 break;
             }
         }
         pieces
+    }
+
+    /// What an agent has that is not kept for roles.
+    fn unreserved(&self, agent: &AgentState) -> Resources {
+        let mut total = agent.record.info.facts.total.clone();
+        for id in &agent.reservations {
+            let known = self.state.reservation(*id);
+            if let Some(known) = known.filter(|known| known.record.within.is_none()) {
+                total.take(&known.record.amount);
+            }
+        }
+        total
     }
 
     /// A gang's claim was given up: it goes behind all others, and waits longer each time.
@@ -264,15 +297,19 @@ impl Cluster {
             let wait_ms = claim_ms.saturating_mul(1 << host.gangs.failed.min(DOUBLINGS_MAX));
             host.gangs.failed = host.gangs.failed.saturating_add(1);
             let claim_at = now.after_ms(wait_ms);
-            (host.gangs.since, host.gangs.claim_at) = (Some(now), claim_at);
+            host.gangs.claim_at = claim_at;
+            if let Some((since, _)) = &mut host.gangs.waiting {
+                *since = now;
+            }
             self.deadlines.insert((claim_at, Deadline::Gang(id)));
         }
     }
 
     /// No gang claims any more: those that wait try again, the longest waiting first.
     pub(crate) fn wake_gangs(&mut self) {
-        let waits = |(id, host): (&FrameworkId, &Host)| host.gangs.since.map(|_| *id);
-        let waiting: Vec<FrameworkId> = self.hosts.iter().filter_map(waits).collect();
+        let waits = |(_, host): &(&FrameworkId, &Host)| host.gangs.waiting.is_some();
+        let waiting = self.hosts.iter().filter(waits);
+        let waiting: Vec<FrameworkId> = waiting.map(|(id, _)| *id).collect();
         for id in waiting {
             if let Some(host) = self.hosts.get_mut(&id) {
                 host.gangs.looked = 0;
@@ -291,11 +328,6 @@ impl Cluster {
             self.touch(id);
         }
     }
-}
-
-fn wants_gang(framework: &FrameworkState) -> bool {
-    let mut demands = framework.demands.iter();
-    demands.any(|demand| demand.together && demand.count > 0)
 }
 
 /// As many places as a gang needs, on at most so many agents; none if it needs more of them.

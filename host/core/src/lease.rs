@@ -63,10 +63,6 @@ impl Cluster {
         let limits = Arc::clone(&framework.record.limits);
         let max = usize::try_from(limits.offers_per_turn_max).unwrap_or(usize::MAX);
         let mut leases = self.lease_reservations(id, max);
-        for lease in &leases {
-            let charged = lease.charged().into_owned();
-            self.hold(lease.agent, &charged, &lease.ports);
-        }
         self.charge_leases(id, &leases);
         let mut demands = single(demands);
         match self.take_claim(id) {
@@ -235,6 +231,10 @@ impl Cluster {
         }
         self.feed_claims(agent);
         self.show_agent(agent);
+        if !ports.is_empty() {
+            // Ports are of the agent: a task on a reservation of it may have waited for one.
+            self.agent_reservations_improved(agent);
+        }
     }
 
     /// What a clean turn has refused is not shown again: an offer of which so much is left that a

@@ -10,7 +10,7 @@ use crate::state::{FrameworkState, Reservation, State};
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use mezzo_types::{AgentId, Demand, FrameworkId, OfferId, ReservationId};
+use mezzo_types::{AgentId, Demand, FrameworkId, OfferId, ReservationId, Resources};
 
 impl Cluster {
     /// A reservation has more to give: whoever could use it is to look at it.
@@ -57,20 +57,23 @@ impl Cluster {
         &self,
         framework: &FrameworkState,
     ) -> BTreeSet<ReservationId> {
+        let wanted = framework.demands.iter();
+        let wanted = wanted.filter(|demand| demand.count > 0 && !demand.together);
+        let named: BTreeSet<ReservationId> = wanted
+            .clone()
+            .flat_map(|demand| demand.reservations.iter().copied())
+            .collect();
+        let takes_open = wanted.clone().any(|demand| demand.reservations.is_empty());
         let mut usable = BTreeSet::new();
         for role in State::roles_above(&framework.record.role) {
             let Some(role) = self.state.roles.get(role) else {
                 continue;
             };
-            for (id, known) in role.reservations.iter() {
-                if framework
-                    .demands
-                    .iter()
-                    .any(|demand| could_use(demand, known))
-                {
-                    usable.insert(*id);
-                }
-            }
+            let used = role.reservations.iter().filter(|(id, known)| {
+                let open = takes_open && known.is_open();
+                !known.record.ending && (open || named.contains(id))
+            });
+            usable.extend(used.map(|(id, _)| *id));
         }
         usable
     }
@@ -98,7 +101,12 @@ impl Cluster {
                 waiting.insert(id);
                 continue;
             }
-            leases.extend(self.lease_reservation(id, reservation, &demands));
+            if let Some(lease) = self.lease_reservation(id, reservation, &demands) {
+                // At once: another reservation of the same agent may want its ports.
+                let charged = lease.charged().into_owned();
+                self.hold(lease.agent, &charged, &lease.ports);
+                leases.push(lease);
+            }
         }
         if let Some(host) = self.hosts.get_mut(&id) {
             host.reserved = later;
@@ -118,7 +126,7 @@ impl Cluster {
         // An agent that is leaving, or has no session, gives nothing of its reservations either.
         self.free(agent)?;
         let facts = &self.state.agents.get(&agent)?.record.info.facts;
-        let mut free = known.free();
+        let mut free = known.free().least(&self.unused(agent)?);
         let ports = self.free_ports(agent);
         free.ports = ports.len();
         let fits = |(i, demand): &(usize, &Demand)| {
@@ -153,6 +161,35 @@ impl Cluster {
             reservation: Some(id),
             volumes: known.free_volumes().cloned().collect(),
         })
+    }
+
+    /// What no task on an agent uses and no turn holds, reserved or not. An agent may keep more for roles
+    /// than it has: when it comes back with less, or tasks were there before the reservation.
+    fn unused(&self, agent: AgentId) -> Option<Resources> {
+        let known = self.state.agents.get(&agent)?;
+        let mut used = known.used.clone();
+        let reserved = known.reservations.iter();
+        let reserved = reserved.filter_map(|id| Some((id, self.state.reservation(*id)?)));
+        let mut held = Resources::NONE;
+        for (id, reservation) in reserved {
+            let record = &reservation.record;
+            if record.within.is_none() {
+                used.take(&record.amount);
+            }
+            held.add(&reservation.used);
+            for volume in &record.volumes {
+                held.disk_bytes = held.disk_bytes.saturating_add(volume.size_bytes);
+            }
+            if self.lent.contains_key(id) {
+                held.add(&reservation.free());
+            }
+        }
+        let mut unused = known.record.info.facts.total.clone();
+        unused.take(&used);
+        unused.take(&held);
+        unused.take(&self.links.get(&agent)?.leased);
+        unused.ports = u64::MAX;
+        Some(unused)
     }
 
     /// A turn is over that had a reservation: whoever waits for it looks again.

@@ -15,7 +15,7 @@
 //! | how a turn begins and ends | `turns.rs`, `effects.rs`, `faults.rs` |
 //! | who is next, and what it is offered | `shares.rs`, `order.rs`, `fairness.rs`, `allocate.rs`, `look.rs`, `lease.rs`, `fit.rs` |
 //! | roles, their quota | `roles.rs`, `quota.rs`, `held.rs` |
-//! | what is collected before a turn: gangs, preemption | `claims.rs`, `gangs.rs`, `preempt.rs` |
+//! | what is collected before a turn: gangs, preemption | `claims.rs`, `gangs.rs`, `preempt.rs`, `victims.rs` |
 //! | reservations, volumes | `reserved.rs`, `reservations.rs`, `lend.rs`, `volumes.rs` |
 //! | why something waits | `explain/` |
 //! | what must always hold | `invariants.rs` |
@@ -58,6 +58,7 @@ pub mod state;
 mod tasks;
 pub mod turn;
 mod turns;
+mod victims;
 mod volumes;
 mod web;
 

@@ -128,6 +128,7 @@ impl Cluster {
                 quota,
             }));
             self.release_held();
+            self.await_preemptions_of(role);
         }
         self.reply(id, Answer::Done);
     }
@@ -222,27 +223,38 @@ impl Cluster {
     /// How much more a role may get at once: what is left of its limit, and what is free beside what
     /// is kept for the guarantees of others.
     pub(crate) fn room_of(&self, role: &str) -> Room {
-        let mut room = [UNBOUNDED; 5];
+        let (limit, beyond) = (self.limit_room(role), self.beyond_room(role));
+        Room(core::array::from_fn(|i| limit.0[i].min(beyond.0[i])))
+    }
+
+    /// What is left of a role's limit.
+    pub(crate) fn limit_room(&self, role: &str) -> Room {
+        let role = top(role);
+        let quota = self.state.roles.get(role).and_then(|r| r.quota.as_ref());
+        let limit = quota.map_or([UNBOUNDED; 5], Quota::limit);
+        let charged = self
+            .shares
+            .of_role(role)
+            .map_or([0; 5], |charged| charged.plain());
+        Room(core::array::from_fn(|i| match limit[i] {
+            UNBOUNDED => UNBOUNDED,
+            limit => limit.saturating_sub(charged[i]),
+        }))
+    }
+
+    /// What is free beside what is kept for the guarantees of others, where anything is kept.
+    pub(crate) fn beyond_room(&self, role: &str) -> Room {
         let role = top(role);
         let quota = self.state.roles.get(role).and_then(|r| r.quota.as_ref());
         let charged = self
             .shares
             .of_role(role)
             .map_or([0; 5], |charged| charged.plain());
-        if let Some(quota) = quota {
-            for ((room, limit), charged) in room.iter_mut().zip(quota.limit()).zip(charged) {
-                if limit != UNBOUNDED {
-                    *room = limit.saturating_sub(charged);
-                }
-            }
-        }
         let kept = self.kept_for_others(quota, charged);
-        for (i, room) in room.iter_mut().enumerate() {
-            if kept[i] > 0 {
-                *room = (*room).min(self.free_total[i].saturating_sub(kept[i]));
-            }
-        }
-        Room(room)
+        Room(core::array::from_fn(|i| match kept[i] {
+            0 => UNBOUNDED,
+            kept => self.free_total[i].saturating_sub(kept),
+        }))
     }
 
     /// What is kept free of a role for the guarantees of others.

@@ -4,8 +4,8 @@
 use crate::action::{Answer, RefusedKind};
 use crate::cluster::{Cluster, Deadline};
 use crate::event::Reserve;
-use crate::ledger::{in_use, invalid_reservation};
-use crate::quota::check_role;
+use crate::ledger::{in_use, invalid_reservation, invalid_until};
+use crate::quota::{check_role, top};
 use crate::record::{Maker, Record, ReservationRecord};
 use crate::state::State;
 use crate::turn;
@@ -50,8 +50,8 @@ impl Cluster {
         if let Some(problem) = invalid_reservation(&reserve.amount, &reserve.labels) {
             return invalid(problem);
         }
-        if reserve.until.is_some_and(|until| until <= self.now) {
-            return invalid("until: it is over already".into());
+        if let Some(problem) = invalid_until(reserve.until, self.now) {
+            return invalid(problem);
         }
         let agent = reserve.agent;
         let Some(known) = self
@@ -220,6 +220,7 @@ impl Cluster {
             return;
         }
         self.record(Record::ReservationRemoved(id));
+        self.await_no_more(&record);
         match record.within {
             Some(within) => {
                 self.reservation_improved(within);
@@ -229,12 +230,26 @@ impl Cluster {
         }
     }
 
-    /// Its time is up: it goes, unless something uses it.
-    pub(crate) fn on_reservation_due(&mut self, id: ReservationId) {
-        let unused = self.state.reservation(id).is_some_and(|r| r.is_unused());
-        if unused {
-            self.give_back(id);
+    fn await_no_more(&mut self, record: &ReservationRecord) {
+        if let Some(until) = record.until {
+            self.deadlines
+                .remove(&(until, Deadline::Reservation(record.id)));
         }
+    }
+
+    /// Its time is up: it goes, unless something uses it; then it stays for good.
+    pub(crate) fn on_reservation_due(&mut self, id: ReservationId) {
+        let Some(known) = self.state.reservation(id).cloned() else {
+            return;
+        };
+        if known.is_unused() {
+            return self.give_back(id);
+        }
+        let record = ReservationRecord {
+            until: None,
+            ..ReservationRecord::clone(&known.record)
+        };
+        self.record(Record::Reservation(Arc::new(record)));
     }
 
     /// After a new leadership: deadlines of all reservations; and those are taken away that only a
@@ -279,13 +294,61 @@ impl Cluster {
                 facts.total.amount(&kind)
             ));
         }
-        let made = self.made_by_configuration(known);
-        let news = facts.reserved.iter().enumerate().filter(|(_, share)| {
-            let same = |record: &Arc<ReservationRecord>| is_share(record, share);
-            !made.iter().any(same)
-        });
-        news.map(|(i, share)| (i, self.check_room(&share.role, &share.amount)))
-            .find_map(|(i, room)| Some(format!("reserved[{i}]: {}", room.err()?.1)))
+        self.no_room_for_configuration(known, facts)
+    }
+
+    /// Why quota leaves no room for what an agent's configuration adds: all shares of a role together,
+    /// beside what is given back, and with what the agent brings along.
+    fn no_room_for_configuration(
+        &self,
+        known: Option<AgentId>,
+        facts: &AgentFacts,
+    ) -> Option<String> {
+        let mut given_back: Vec<ReservedShare> = Vec::new();
+        let mut news: Vec<&ReservedShare> = facts.reserved.iter().collect();
+        for record in self.made_by_configuration(known) {
+            match news.iter().position(|share| is_share(&record, share)) {
+                Some(at) => drop(news.swap_remove(at)),
+                None if self.is_unused(record.id) => given_back.push(ReservedShare {
+                    role: record.role.as_ref().into(),
+                    amount: record.amount.clone(),
+                }),
+                None => {}
+            }
+        }
+        let mut brings = facts.total.clone();
+        if let Some(agent) = known.and_then(|agent| self.state.agents.get(&agent)) {
+            brings.take(&agent.used);
+        }
+        let sum = |shares: &mut dyn Iterator<Item = &Resources>| {
+            let mut sum = Resources::NONE;
+            shares.for_each(|amount| sum.add(amount));
+            sum
+        };
+        let mut roles: Vec<&str> = news.iter().map(|share| top(&share.role)).collect();
+        roles.sort_unstable();
+        roles.dedup();
+        for role in roles {
+            let of = |share: &ReservedShare| top(&share.role) == role;
+            let more = sum(&mut news.iter().filter(|s| of(s)).map(|s| &s.amount));
+            let less = sum(&mut given_back.iter().filter(|s| of(s)).map(|s| &s.amount));
+            let (mut limit, mut beyond) = (self.limit_room(role), self.beyond_room(role));
+            limit.give(&less);
+            beyond.give(&less);
+            beyond.give(&brings);
+            if limit.pieces(&more) == 0 || beyond.pieces(&more) == 0 {
+                let why = self.no_room(role, &more);
+                return Some(format!("reserved: for role {role}: {why}"));
+            }
+            brings.take(&more);
+        }
+        None
+    }
+
+    fn is_unused(&self, id: ReservationId) -> bool {
+        self.state
+            .reservation(id)
+            .is_some_and(|known| known.is_unused())
     }
 
     fn made_by_configuration(&self, agent: Option<AgentId>) -> Vec<Arc<ReservationRecord>> {
@@ -335,6 +398,9 @@ impl Cluster {
         });
         // The newest first: they are parts of older ones.
         for id in ids.into_iter().rev() {
+            if let Some(known) = self.state.reservation(id).cloned() {
+                self.await_no_more(&known.record);
+            }
             self.record(Record::ReservationRemoved(id));
         }
         self.release_held();

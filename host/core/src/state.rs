@@ -66,6 +66,8 @@ pub struct State {
     pub preemptible_on: BTreeMap<AgentId, BTreeSet<Run>>,
     /// How many those are.
     pub preemptible: usize,
+    /// Tasks that somebody has asked to end and that have not ended.
+    pub dying: BTreeSet<Run>,
 }
 
 /// One agent.
@@ -218,6 +220,10 @@ impl State {
             Record::Task(task) => self.apply_task(task),
             Record::Status(run, status) => self.apply_status(*run, status),
             Record::Kill(run, kill) => {
+                let task = self.task(*run);
+                if task.is_some_and(|task| !task.status.state.is_final()) {
+                    self.dying.insert(*run);
+                }
                 self.change_task(*run, |task| task.kill = Some(kill.clone()))
             }
             Record::TaskForgotten(run) => self.apply_task_forgotten(*run),
@@ -434,6 +440,7 @@ impl State {
             });
         }
         self.leave_reservation(record);
+        self.dying.remove(&record.run);
         if record.spec.preemptible {
             self.preemptible -= 1;
             if let Some(runs) = self.preemptible_on.get_mut(&record.agent) {
@@ -497,25 +504,41 @@ fn of_the_total(agent: &AgentRecord) -> Resources {
     }
 }
 
-/// In which order records of a whole state apply: what is referred to comes first.
-#[must_use]
-pub fn rank(record: &Record) -> (u8, u64) {
-    let rank = match record {
-        Record::Cluster(_) => 0,
+/// Puts the records of a whole state into an order in which they apply: what is referred to comes
+/// first. Tasks that have ended come, with their ends, before those that live and may have their ports.
+pub fn sort(records: &mut [Record]) {
+    let ended = |record: &Record| match record {
+        Record::Status(run, status) if status.status.state.is_final() => Some(*run),
+        _ => None,
+    };
+    let ended: BTreeSet<Run> = records.iter().filter_map(ended).collect();
+    records.sort_by_key(|record| rank(record, &ended));
+}
+
+fn rank(record: &Record, ended: &BTreeSet<Run>) -> (u8, u64, u8) {
+    let of_run = |run: &Run, rank: u8, part: u8| {
+        if ended.contains(run) {
+            (5, run.0, part)
+        } else {
+            (rank, 0, 0)
+        }
+    };
+    match record {
+        Record::Cluster(_) => (0, 0, 0),
         Record::Principal(..)
         | Record::Agent(_)
         | Record::AgentRemoved(_)
         | Record::Gone(..)
         | Record::Role(_)
-        | Record::RoleRemoved(_) => 1,
-        Record::Framework(_) | Record::FrameworkRemoved(_) => 2,
+        | Record::RoleRemoved(_) => (1, 0, 0),
+        Record::Framework(_) | Record::FrameworkRemoved(_) => (2, 0, 0),
         // Newer ones may be parts of older ones.
-        Record::Reservation(reservation) => return (3, reservation.id.0),
-        Record::ReservationRemoved(id) => return (3, id.0),
-        Record::Demands(..) | Record::Timer(..) | Record::State(..) => 4,
-        Record::Task(_) => 5,
-        Record::Status(..) => 6,
-        Record::Kill(..) | Record::TaskForgotten(_) => 7,
-    };
-    (rank, 0)
+        Record::Reservation(reservation) => (3, reservation.id.0, 0),
+        Record::ReservationRemoved(id) => (3, id.0, 0),
+        Record::Demands(..) | Record::Timer(..) | Record::State(..) => (4, 0, 0),
+        Record::Task(task) => of_run(&task.run, 6, 0),
+        Record::Status(run, _) => of_run(run, 7, 1),
+        Record::Kill(run, _) => of_run(run, 8, 2),
+        Record::TaskForgotten(_) => (9, 0, 0),
+    }
 }

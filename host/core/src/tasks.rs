@@ -88,13 +88,28 @@ impl Cluster {
     /// What a task used is free again: of its reservation, or of its agent.
     fn task_left(&mut self, task: &Task) {
         let Some(reservation) = task.record.reservation else {
-            return self.agent_improved(task.record.agent);
+            self.agent_improved(task.record.agent);
+            return self.reservations_beside(task);
         };
         if !task.record.ports.is_empty() {
             self.agent_improved(task.record.agent);
         }
         self.reservation_improved(reservation);
+        self.reservations_beside(task);
         self.finish_reservation(reservation);
+    }
+
+    /// Reservations of a task's agent may have waited for its ports, or for what the agent has not twice.
+    fn reservations_beside(&mut self, task: &Task) {
+        let Some(known) = self.state.agents.get(&task.record.agent) else {
+            return;
+        };
+        let mut before = known.used.clone();
+        before.add(&task.record.charged());
+        let short = !known.record.info.facts.total.contains(&before);
+        if !known.reservations.is_empty() && (short || !task.record.ports.is_empty()) {
+            self.agent_reservations_improved(task.record.agent);
+        }
     }
 
     fn end_group(&mut self, framework: FrameworkId, group: &str) {

@@ -59,7 +59,7 @@ impl Cluster {
         }
         let record = with_volume(&known.record, name, size_bytes, self.now);
         self.change_volumes(record);
-        self.send_volumes(id);
+        self.send_volume(id, name);
         // Its disk is smaller, but whoever wants the volume can have it now.
         self.reservation_improved(id);
     }
@@ -99,34 +99,35 @@ impl Cluster {
         if known.record.volume(name).is_some() && !known.is_mounted(name) {
             let record = with_volume_state(&known.record, name, VolumeState::Destroying);
             self.change_volumes(record);
-            self.send_volumes(id);
+            self.send_volume(id, name);
         }
     }
 
-    /// Tells a reservation's agent what is to become of its volumes; without a session it is told
-    /// when it is back.
-    fn send_volumes(&mut self, id: ReservationId) {
-        let Some(known) = self.state.reservation(id).cloned() else {
+    /// Tells a reservation's agent what is to become of a volume; without a session it is told when it
+    /// is back.
+    fn send_volume(&mut self, id: ReservationId, name: &str) {
+        let Some(known) = self.state.reservation(id) else {
             return;
         };
-        let Some(session) = self.session_of(known.record.agent) else {
+        let (Some(session), Some(volume)) = (
+            self.session_of(known.record.agent),
+            known.record.volume(name),
+        ) else {
             return;
         };
-        for volume in &known.record.volumes {
-            let volume_name = Arc::clone(&volume.name);
-            match volume.state {
-                VolumeState::Making => self.show(Action::CreateVolume {
-                    session,
-                    reservation: id,
-                    volume: volume_name,
-                }),
-                VolumeState::Destroying => self.show(Action::DestroyVolume {
-                    session,
-                    reservation: id,
-                    volume: volume_name,
-                }),
-                VolumeState::Ready => {}
-            }
+        let (volume, state) = (Arc::clone(&volume.name), volume.state);
+        match state {
+            VolumeState::Making => self.show(Action::CreateVolume {
+                session,
+                reservation: id,
+                volume,
+            }),
+            VolumeState::Destroying => self.show(Action::DestroyVolume {
+                session,
+                reservation: id,
+                volume,
+            }),
+            VolumeState::Ready => {}
         }
     }
 
@@ -137,7 +138,12 @@ impl Cluster {
             known.reservations.iter().copied().collect()
         });
         for id in ids {
-            self.send_volumes(id);
+            let Some(known) = self.state.reservation(id).cloned() else {
+                continue;
+            };
+            for volume in &known.record.volumes {
+                self.send_volume(id, &volume.name);
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use mezzo_core::ledger::{Ledger, Placement};
 use mezzo_core::record::VolumeState;
 use mezzo_core::{Event, Fault, FaultKind};
 use mezzo_types::{
-    Demand, Instant, Mount, Reason, ReservationId, Resources, Run, Status, TaskState,
+    Demand, Instant, Mount, PortRequest, Reason, ReservationId, Resources, Run, Status, TaskState,
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,11 +21,21 @@ const TASKS: [usize; 2] = [8, 4];
 /// How wide its tasks are, in thousandths of a processor.
 const WIDE: [u64; 2] = [1_000, 2_000];
 
+/// The narrow ones have a port.
 fn each(cpu_milli: u64) -> Resources {
     Resources {
         cpu_milli,
+        ports: u64::from(cpu_milli == WIDE[0]),
         ..amounts(&["memory=500"])
     }
+}
+
+fn ports(cpu_milli: u64) -> Vec<PortRequest> {
+    let port = (cpu_milli == WIDE[0]).then(|| PortRequest {
+        name: "p".into(),
+        fixed: None,
+    });
+    port.into_iter().collect()
 }
 
 /// What may happen next; the numbers pick among what is there.
@@ -97,8 +107,9 @@ impl Game {
         };
         game.world.framework_limits.faults_max = 1_000;
         for i in 0..AGENTS {
-            game.world
-                .command(&format!("agent a{i} cpu=4000 memory=4000 disk=1000"));
+            game.world.command(&format!(
+                "agent a{i} cpu=4000 memory=4000 disk=1000 ports=8000-8003"
+            ));
             game.truth.kept.insert(format!("a{i}"), BTreeMap::new());
         }
         for i in 0..FRAMEWORKS {
@@ -331,6 +342,7 @@ impl Game {
                 while *left > 0 && free >= cpu {
                     let mut task = mezzo_types::TaskSpec {
                         resources: each(cpu),
+                        ports: ports(cpu),
                         preemptible: name != "f2" && seed.is_multiple_of(2),
                         ..harness::spec(&format!("t{first_run}-{number}"))
                     };

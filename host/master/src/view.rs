@@ -6,7 +6,7 @@
 use crate::events::{Before, Events};
 use mezzo_core::action::Observation;
 use mezzo_core::record::TaskRecord;
-use mezzo_core::state::{CorruptRecord, State, rank};
+use mezzo_core::state::{self, CorruptRecord, State};
 use mezzo_core::turn::Task;
 use mezzo_core::{Batch, Record};
 use mezzo_types::{AgentId, BatchId, FrameworkId, Instant, TaskSpec};
@@ -81,7 +81,7 @@ impl View {
         ended_max: usize,
         events_max: usize,
     ) -> Result<View, CorruptRecord> {
-        records.sort_by_key(rank);
+        state::sort(&mut records);
         let mut state = State::default();
         for record in &records {
             state.apply(record)?;

@@ -9,6 +9,10 @@ pub const PATTERN_BYTES_MAX: usize = 256;
 
 /// Reservations that one demand may name.
 pub const RESERVATIONS_MAX: usize = 1_000;
+/// Conditions of one demand.
+pub const CONDITIONS_MAX: usize = 32;
+/// Fixed ports of one demand.
+pub const FIXED_PORTS_MAX: usize = 64;
 
 /// How a condition compares; the contract says what each means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -138,11 +142,15 @@ impl Demand {
                 self.name
             ));
         }
-        if self.reservations.len() > RESERVATIONS_MAX {
+        let lists = [
+            ("reservations", RESERVATIONS_MAX, self.reservations.len()),
+            ("conditions", CONDITIONS_MAX, self.conditions.len()),
+            ("fixed ports", FIXED_PORTS_MAX, self.fixed_ports.len()),
+        ];
+        if let Some((what, max, n)) = lists.into_iter().find(|(_, max, n)| n > max) {
             return Some(alloc::format!(
-                "demand {}: at most {RESERVATIONS_MAX} reservations, not {}",
-                self.name,
-                self.reservations.len()
+                "demand {}: at most {max} {what}, not {n}",
+                self.name
             ));
         }
         if self.together && !self.reservations.is_empty() {

@@ -43,8 +43,7 @@ fn an_urgent_job_takes_back_from_preemptible_ones_of_its_role_and_they_run_again
         count(c, &low, "running") >= 1 && count(c, &low, "failed") == 0
     });
     cluster.wait_for("all that is left runs", |c| {
-        count(c, &firm, "finished") == 1
-            && count(c, &low, "running") == 2
+        count(c, &firm, "finished") == 1 && count(c, &low, "running") == 2
     });
     let events = cluster.mezzo(&["events", "--kind", "kill"]).output();
     let events = events.expect("mezzo").stdout;

@@ -49,6 +49,7 @@ impl Words<'_> {
             Obstacle::Gone => "gone for good".into(),
             Obstacle::Silent => "silent".into(),
             Obstacle::NotConnected => "not connected".into(),
+            Obstacle::Reserved(kind) => format!("short of {}: kept for roles", self.kind(kind)),
             Obstacle::InUse(kind) => format!("short of {}: in use", self.kind(kind)),
             Obstacle::PortInUse(port) => format!("port {port} is in use"),
             Obstacle::Offered(kind) => {
@@ -93,6 +94,13 @@ impl Words<'_> {
                 one_of(group, closest),
                 duration(self.agent_silent_ms)
             ),
+            Obstacle::Reserved(_) => {
+                let lack = self.lack(closest, Part::Unreserved).join(" and ");
+                format!(
+                    "would fit if {} had {lack} that is not reserved (`mezzo reservation ls`)",
+                    self.one_with(group, closest)
+                )
+            }
             Obstacle::InUse(_) => {
                 let mut lack = self.lack(closest, Part::Unused);
                 let ports = self.demand.fixed_ports.iter();
@@ -194,6 +202,7 @@ fn passes(obstacle: Obstacle) -> bool {
         | Obstacle::TooSmall(_)
         | Obstacle::PortNotGiven(_)
         | Obstacle::Draining
+        | Obstacle::Reserved(_)
         | Obstacle::Gone => false,
         Obstacle::Deactivated
         | Obstacle::Silent

@@ -3,6 +3,7 @@
 use super::ReasonCount;
 use super::words::{amount, count};
 use crate::cluster::Cluster;
+use crate::fit::Conditions;
 use crate::lend::could_use;
 use crate::state::State;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -102,7 +103,23 @@ impl Cluster {
                 format!("passes when agent {} is back", record.agent),
             ));
         };
-        free.ports = self.free_ports(record.agent).len();
+        let ports = self.free_ports(record.agent);
+        free.ports = ports.len();
+        if let Some(problem) = self.unfit(demand, record.agent) {
+            return Some((
+                problem,
+                false,
+                "ask for less, or name another reservation".into(),
+            ));
+        }
+        let mut fixed = demand.fixed_ports.iter();
+        if let Some(port) = fixed.find(|port| !ports.contains(**port)) {
+            return Some((
+                format!("port {port} is in use on the agent of reservation {id}"),
+                true,
+                "passes when it is free again".into(),
+            ));
+        }
         let kind = free.short_of(&demand.each)?;
         Some((
             format!("reservation {id} is short of {kind}: in use"),
@@ -114,5 +131,13 @@ impl Cluster {
                 count(record.volumes.len() as u64, "volume")
             ),
         ))
+    }
+
+    /// Whether a demand's conditions do not hold on an agent.
+    fn unfit(&self, demand: &Demand, agent: AgentId) -> Option<String> {
+        let facts = &self.state.agents.get(&agent)?.record.info.facts;
+        let conditions = Conditions::compile(&demand.conditions).ok()?;
+        (!conditions.hold(facts))
+            .then(|| format!("its conditions do not all hold on agent {agent}"))
     }
 }

@@ -34,6 +34,8 @@ pub enum Obstacle {
     Gone,
     Silent,
     NotConnected,
+    /// The resource in this place is kept for roles, so that what is left is too small.
+    Reserved(usize),
     /// Tasks use the resource in this place.
     InUse(usize),
     PortInUse(u16),
@@ -69,7 +71,9 @@ pub struct Sorted<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     Total,
-    /// By no task.
+    /// Not kept for roles.
+    Unreserved,
+    /// By no task, and not kept for roles.
     Unused,
     /// And not offered either.
     Free,
@@ -86,6 +90,7 @@ pub struct Row<'a> {
     ports_used: Option<&'a PortSet>,
     ports_offered: Option<&'a PortSet>,
     total: [u64; 5],
+    unreserved: [u64; 5],
     unused: [u64; 5],
     free: [u64; 5],
     /// What is in the way of every demand on it.
@@ -123,6 +128,11 @@ impl<'a> Row<'a> {
             core::array::from_fn(|i| have[i].saturating_sub(less[i]))
         };
         let unused = less(total, agent.used.plain());
+        let reserved = agent.reservations.iter();
+        let reserved = reserved.filter_map(|id| cluster.state.reservation(*id));
+        let reserved = reserved.filter(|known| known.record.within.is_none());
+        let unreserved =
+            reserved.fold(total, |left, known| less(left, known.record.amount.plain()));
         let leased = link.map_or([0; 5], |link| link.leased.plain());
         let seen = host.seen.contains(crate::allocate::slot(id))
             && !host.again.contains(&id)
@@ -136,6 +146,7 @@ impl<'a> Row<'a> {
             ports_used: some(&agent.ports_used),
             ports_offered: link.and_then(|link| some(&link.ports_leased)),
             total,
+            unreserved,
             unused,
             free: less(unused, leased),
             away: away(agent, link),
@@ -147,6 +158,7 @@ impl<'a> Row<'a> {
     pub fn has(&self, part: Part, kind: &ResourceKind<'_>) -> u64 {
         let plain = match part {
             Part::Total => &self.total,
+            Part::Unreserved => &self.unreserved,
             Part::Unused => &self.unused,
             Part::Free => &self.free,
         };
@@ -159,7 +171,8 @@ impl<'a> Row<'a> {
             ResourceKind::Custom(_) => {
                 let all = self.facts.total.amount(kind);
                 let amount = |of: Option<&Resources>| of.map_or(0, |of| of.amount(kind));
-                let used = amount(Some(&self.agent.used).filter(|_| part != Part::Total));
+                let whole = matches!(part, Part::Total | Part::Unreserved);
+                let used = amount(Some(&self.agent.used).filter(|_| !whole));
                 let leased = self.link.map(|link| &link.leased);
                 let leased = amount(leased.filter(|_| part == Part::Free));
                 all.saturating_sub(used).saturating_sub(leased)
@@ -187,6 +200,7 @@ impl<'a> Row<'a> {
                 port(&|port| !self.facts.port_set.contains(port)).map(Obstacle::PortNotGiven)
             })
             .or(self.away)
+            .or_else(|| short(Part::Unreserved).map(Obstacle::Reserved))
             .or_else(|| short(Part::Unused).map(Obstacle::InUse))
             .or_else(|| among(self.ports_used).map(Obstacle::PortInUse))
             .or_else(|| short(Part::Free).map(Obstacle::Offered))
@@ -198,6 +212,7 @@ impl<'a> Row<'a> {
     fn distance(&self, obstacle: Obstacle, wants: &[(ResourceKind<'_>, u64)]) -> u64 {
         let part = match obstacle {
             Obstacle::TooSmall(_) => Part::Total,
+            Obstacle::Reserved(_) => Part::Unreserved,
             Obstacle::InUse(_) => Part::Unused,
             Obstacle::Offered(_) => Part::Free,
             Obstacle::Silent => return self.agent.record.silent_since.map_or(0, |at| at.0),

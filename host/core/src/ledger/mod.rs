@@ -19,13 +19,13 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use mezzo_types::{
-    AgentId, AgentInfo, AssignedPort, Demand, OfferId, RequestId, ReservationId, Resources, Run,
-    TaskId, TaskSpec,
+    AgentId, AgentInfo, AssignedPort, Comparison, Demand, OfferId, RequestId, ReservationId,
+    Resources, Run, TaskId, TaskSpec,
 };
 
 pub use reserve::{LABELS_BYTES_MAX, Reserved, VOLUMES_MAX};
 pub(crate) use reserve::{
-    in_use, invalid_reservation, invalid_volume, with_volume, with_volume_state,
+    in_use, invalid_reservation, invalid_until, invalid_volume, with_volume, with_volume_state,
 };
 
 /// Entries in one answer of `tasks`, `agents` or `scan` at most.
@@ -34,6 +34,12 @@ pub const PAGE_MAX: usize = 1_000;
 pub const SCAN_BYTES_MAX: usize = 4 << 20;
 /// The longest key of the durable state, in bytes.
 pub const KEY_BYTES_MAX: usize = 512;
+/// Demands of one framework that are wanted together.
+pub const GANGS_MAX: usize = 10;
+/// Conditions with patterns in all demands of one framework.
+pub const PATTERNS_MAX: usize = 64;
+/// Reservations that all demands of one framework name.
+pub const NAMES_MAX: usize = 10_000;
 /// The longest name of a timer, in bytes.
 pub const TIMER_NAME_BYTES_MAX: usize = 128;
 
@@ -149,6 +155,7 @@ impl Ledger {
                 demands.len()
             )));
         }
+        check_together(&demands, self.turn.limits.launches_per_turn_max)?;
         let mut names = BTreeSet::new();
         for demand in &demands {
             if let Some(problem) = demand.invalid() {
@@ -247,6 +254,47 @@ fn merge<'a, V: 'a>(
             (a, _) => a.is_some(),
         };
         if take_old { old.next() } else { new.next() }.map(|(_, v)| v)
+    })
+}
+
+/// What of a list of demands is limited for all of them together: what the master does for each agent,
+/// or for each of the list, in one step.
+fn check_together(demands: &[Demand], launches_max: u64) -> Result<(), Refusal> {
+    let count = |what: fn(&Demand) -> usize| demands.iter().map(what).sum::<usize>();
+    let patterns = |demand: &Demand| {
+        let conditions = demand.conditions.iter();
+        conditions
+            .filter(|condition| condition.test == Comparison::Matches)
+            .count()
+    };
+    let limits = [
+        (
+            "gangs-max: demands that are wanted together",
+            GANGS_MAX,
+            count(|d| usize::from(d.together)),
+        ),
+        (
+            "patterns-max: conditions with patterns",
+            PATTERNS_MAX,
+            count(patterns),
+        ),
+        (
+            "names-max: names of reservations",
+            NAMES_MAX,
+            count(|d| d.reservations.len()),
+        ),
+    ];
+    if let Some((what, max, found)) = limits.into_iter().find(|(_, max, found)| found > max) {
+        return Err(Refusal::Limit(format!(
+            "{what}: at most {max} in all demands, not {found}"
+        )));
+    }
+    let large = |demand: &&Demand| demand.together && u64::from(demand.count) > launches_max;
+    demands.iter().find(large).map_or(Ok(()), |demand| {
+        Err(Refusal::Limit(format!(
+            "demand {}: a gang of {} cannot be launched in one turn; launches-per-turn-max is {launches_max}",
+            demand.name, demand.count
+        )))
     })
 }
 

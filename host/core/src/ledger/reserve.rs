@@ -15,8 +15,14 @@ use mezzo_types::{
 
 /// The labels of one reservation together, in bytes.
 pub const LABELS_BYTES_MAX: usize = 16 << 10;
+/// The labels of one reservation.
+pub const LABELS_MAX: usize = 64;
 /// Volumes of one reservation.
 pub const VOLUMES_MAX: usize = 100;
+/// Volumes that one turn may make and destroy.
+pub const VOLUME_CHANGES_PER_TURN_MAX: usize = 100;
+/// The latest end of a reservation from now, in milliseconds: ten years.
+pub const UNTIL_MS_MAX: u64 = 10 * 366 * 24 * 3_600_000;
 
 /// What comes of keeping a part of an offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +47,12 @@ pub(crate) fn invalid_reservation(amount: &Resources, labels: &[Label]) -> Optio
     if let Some(kind) = amount.invalid() {
         return Some(format!("amount.{kind}: it is out of range"));
     }
+    if labels.len() > LABELS_MAX {
+        return Some(format!(
+            "labels: at most {LABELS_MAX}, not {}",
+            labels.len()
+        ));
+    }
     let bytes: usize = labels.iter().map(|l| l.key.len() + l.value.len()).sum();
     if bytes > LABELS_BYTES_MAX {
         return Some(format!(
@@ -55,6 +67,16 @@ pub(crate) fn invalid_reservation(amount: &Resources, labels: &[Label]) -> Optio
             .then(|| format!("labels[{i}]: the key {:?} is there twice", label.key))
     };
     labels.iter().enumerate().find_map(twice)
+}
+
+/// What is wrong with the end of a reservation, whoever asks.
+pub(crate) fn invalid_until(until: Option<Instant>, now: Instant) -> Option<String> {
+    let until = until?;
+    if until <= now {
+        return Some("until: it is over already".into());
+    }
+    (until.since_ms(now) > UNTIL_MS_MAX)
+        .then(|| format!("until: at most {UNTIL_MS_MAX} ms from now; without it there is no end"))
 }
 
 /// What is wrong with a volume to be made in a reservation, whoever asks.
@@ -160,8 +182,8 @@ impl Ledger {
         if let Some(problem) = invalid_reservation(&amount, &labels) {
             return Err(Refusal::Invalid(problem));
         }
-        if until.is_some_and(|until| until <= self.turn.now) {
-            return Err(Refusal::Invalid("until: it is over already".into()));
+        if let Some(problem) = invalid_until(until, self.turn.now) {
+            return Err(Refusal::Invalid(problem));
         }
         let made = self.effects.reserves.len() as u64;
         if made >= RESERVES_PER_TURN_MAX {
@@ -283,9 +305,15 @@ impl Ledger {
                 "reservation {id} is not offered in this turn; want it by a demand that names it"
             )));
         };
+        if known.record.ending {
+            return Err(Refusal::Invalid(format!(
+                "reservation {id} was given back in this turn"
+            )));
+        }
         if let Some(refusal) = invalid_volume(known, name, size_bytes) {
             return Err(refusal);
         }
+        self.check_volume_changes()?;
         let now = self.turn.now;
         if let Some(known) = self.reservation_mut(id) {
             known.record = Arc::new(with_volume(&known.record, name, size_bytes, now));
@@ -314,6 +342,7 @@ impl Ledger {
                 "volume {name} of reservation {id} is in use by a task; end that first"
             )));
         }
+        self.check_volume_changes()?;
         if let Some(known) = self.reservation_mut(id) {
             known.record = Arc::new(with_volume_state(
                 &known.record,
@@ -342,6 +371,15 @@ impl Ledger {
         let changed = self.reserved.range(from..);
         page.extend(changed.map(|(id, changed)| (*id, changed)));
         page.into_values().take(limit).cloned().collect()
+    }
+
+    fn check_volume_changes(&self) -> Result<(), Refusal> {
+        if self.effects.volumes.len() < VOLUME_CHANGES_PER_TURN_MAX {
+            return Ok(());
+        }
+        Err(Refusal::Limit(format!(
+            "volume-changes-per-turn-max: at most {VOLUME_CHANGES_PER_TURN_MAX} volumes made and destroyed in a turn"
+        )))
     }
 
     fn known_reservation(&self, id: ReservationId) -> Result<&Reservation, Refusal> {
