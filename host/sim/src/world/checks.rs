@@ -6,9 +6,13 @@
 
 use super::operators::Standing;
 use super::{Master, World};
+use mezzo_agent_core::Volume;
 use mezzo_core::State;
+use mezzo_core::state::AgentState;
+use mezzo_core::turn::Task;
 use mezzo_types::{AgentId, Resources};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// So long after its deadline, and after the last fault, a drained machine is empty, in milliseconds: a
 /// status may be said again only after a minute, and messages are late.
@@ -49,10 +53,11 @@ impl World {
                 continue;
             }
             let agent = self.operators.agents[machine].and_then(|id| state.agents.get(&id));
-            if let Some(agent) = agent.filter(|agent| !agent.used.is_none()) {
+            if let Some(task) = agent.and_then(|agent| alive(state, agent).next()) {
                 return Err(format!(
-                    "machine {machine} was to be empty from {at_ms} ms on, and {:?} is in use there",
-                    agent.used
+                    "machine {machine} was to be empty from {at_ms} ms on, and run {} is {} there",
+                    task.record.run,
+                    task.status.state.as_str()
                 ));
             }
         }
@@ -63,11 +68,25 @@ impl World {
     pub(super) fn check_nothing_is_left(&self) -> Result<(), String> {
         if let Some(master) = &self.master {
             let state = master.cluster.state();
+            if let Some(known) = self.kept(state).next() {
+                return Err(format!("reservation {} is left over", known.record.id));
+            }
             for (id, agent) in &state.agents {
-                if !agent.used.is_none() {
-                    return Err(format!("agent {id} still has {:?} in use", agent.used));
+                // All that there is are the whole reservations of components.
+                let known = agent.reservations.iter();
+                let known = known.filter_map(|id| state.reservation(*id));
+                let mut kept = Resources::NONE;
+                for known in known.filter(|known| known.record.within.is_none()) {
+                    kept.add(&known.record.amount);
+                }
+                if agent.used != kept {
+                    return Err(format!(
+                        "agent {id} still has {:?} in use, of which {kept:?} is reserved",
+                        agent.used
+                    ));
                 }
             }
+            self.check_no_volume_is_left(state)?;
             if let Some(run) = state.runs.keys().next() {
                 return Err(format!("run {run} is left over"));
             }
@@ -77,6 +96,26 @@ impl World {
             None => Ok(()),
         }
     }
+
+    /// Machines have the volumes that the master knows, and no others.
+    fn check_no_volume_is_left(&self, state: &State) -> Result<(), String> {
+        for (n, machine) in self.machines.iter().enumerate() {
+            let is_known = |volume: &&Volume| {
+                let known = state.reservation(volume.reservation);
+                known.is_some_and(|it| it.record.volume(&volume.name).is_some())
+            };
+            if let Some(volume) = machine.volumes().find(|volume| !is_known(volume)) {
+                return Err(format!("machine {n} has {volume:?}, which nobody knows"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The tasks of an agent that have not ended.
+fn alive<'a>(state: &'a State, agent: &'a AgentState) -> impl Iterator<Item = &'a Arc<Task>> {
+    let tasks = agent.runs.iter().filter_map(|run| state.task(*run));
+    tasks.filter(|task| !task.status.state.is_final())
 }
 
 /// No role uses more than its limit.
@@ -98,9 +137,7 @@ fn limits_hold(state: &State) -> Result<(), String> {
 /// The tasks of an agent that is gone have ended.
 fn nothing_lives_on_gone_agents(state: &State) -> Result<(), String> {
     for (id, agent) in state.agents.iter().filter(|(_, it)| it.record.is_gone()) {
-        let tasks = agent.runs.iter().filter_map(|run| state.task(*run));
-        let mut alive = tasks.filter(|task| !task.status.state.is_final());
-        if let Some(task) = alive.next() {
+        if let Some(task) = alive(state, agent).next() {
             return Err(format!(
                 "agent {id} is gone, and run {} on it is {}",
                 task.record.run,

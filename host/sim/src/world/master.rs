@@ -3,11 +3,11 @@
 
 use super::{Bug, Down, Happens, Master, Mood, World};
 use crate::guest::Ran;
-use mezzo_agent_core::{Kill, Launch};
+use mezzo_agent_core::{Kill, Launch, Volume};
 use mezzo_core::outbox::Outbox;
 use mezzo_core::turn::Fault;
 use mezzo_core::{Action, Batch, Cluster, ClusterLimits, Effects, Event, FaultKind, Turn};
-use mezzo_types::{BatchId, Instant};
+use mezzo_types::{BatchId, Instant, ReservationId};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -20,6 +20,8 @@ impl World {
     pub(super) fn start_master(&mut self) {
         let limits = ClusterLimits {
             agent_silent_ms: 30_000,
+            claim_ms: self.play.pace.claim_ms,
+            preempt_after_ms: self.play.pace.preempt_after_ms,
             ..ClusterLimits::default()
         };
         if self.play.bug == Some(Bug::TrustsWhatIsTorn) {
@@ -56,6 +58,7 @@ impl World {
             }
             Event::AgentConnected { session, .. }
             | Event::StatusReported { session, .. }
+            | Event::VolumeReported { session, .. }
             | Event::KillUnknown(session, _) => {
                 // What is under way when a connection is cut is lost.
                 let machine = master.sessions.get(session).copied();
@@ -211,6 +214,22 @@ impl World {
                 grace_ms,
                 reason,
             } => (session, Down::Kill(term, run, Kill { grace_ms, reason })),
+            Action::CreateVolume {
+                session,
+                reservation,
+                volume,
+            } => (
+                session,
+                Down::CreateVolume(term, known_as(reservation, &volume)),
+            ),
+            Action::DestroyVolume {
+                session,
+                reservation,
+                volume,
+            } => (
+                session,
+                Down::DestroyVolume(term, known_as(reservation, &volume)),
+            ),
             Action::Acknowledge {
                 session,
                 run,
@@ -308,6 +327,14 @@ impl World {
     }
 }
 
+/// A volume as agents know it.
+fn known_as(reservation: ReservationId, name: &str) -> Volume {
+    Volume {
+        reservation,
+        name: name.into(),
+    }
+}
+
 impl Master {
     /// What a turn was offered; and of what, for which top-level role.
     fn note_leases(&mut self, turn: &Turn) -> Option<(String, [u64; 5])> {
@@ -316,8 +343,10 @@ impl Master {
         }
         let framework = self.cluster.state().frameworks.get(&turn.framework)?;
         let role = framework.record.role.split('/').next()?.to_string();
+        // What is reserved counts as used already.
         let offers = turn.offers.iter();
         let leases: Vec<_> = offers
+            .filter(|offer| offer.reservation.is_none())
             .map(|offer| (offer.agent, offer.free.clone()))
             .collect();
         let mut all = [0; 5];
