@@ -187,10 +187,12 @@ impl Cluster {
         if self.claims.is_empty() {
             return;
         }
+        let mut losers: Vec<FrameworkId> = Vec::new();
         for at in 0..self.claims.len() {
             if let Some(part) = self.claims[at].parts.remove(&agent) {
                 let framework = self.claims[at].framework;
                 self.release(framework, agent, &part);
+                losers.push(framework);
             }
             if let Takes::Of(wanted) = &mut self.claims[at].takes {
                 wanted.remove(&agent);
@@ -201,6 +203,8 @@ impl Cluster {
             self.end_claim(at);
         }
         self.release_held();
+        // A claim that was complete is so no more: there may be nothing left to have a turn for.
+        losers.into_iter().for_each(|framework| self.rank(framework));
     }
 
     /// A framework's demands have changed: a claim for one that is no longer wanted ends.
