@@ -77,6 +77,12 @@ impl Claim {
 }
 
 impl Cluster {
+    /// Every claim that stands: for those who check what was taken back, and for whom.
+    #[must_use]
+    pub fn claims(&self) -> &[Claim] {
+        &self.claims
+    }
+
     /// Begins to claim, with what is free now.
     pub(crate) fn claim(&mut self, claim: Claim, of: &[AgentId]) {
         let (framework, until) = (claim.framework, claim.until);

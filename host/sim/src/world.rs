@@ -11,11 +11,12 @@
 //! | what breaks, and when | `faults.rs` |
 //! | what people ask for: installs, tasks, what operators do | `people.rs`, `operators.rs`, `keeping.rs` |
 //! | the master around the core, what machines do, connections | `master.rs`, `machines.rs`, `network.rs` |
-//! | what must hold | `checks.rs` |
+//! | what must hold | `checks.rs`, `guarantees.rs`, `preemption.rs` |
 //! | how it is shown | `show.rs` |
 
 mod checks;
 mod faults;
+mod guarantees;
 mod keeping;
 mod machines;
 mod master;

@@ -1,17 +1,16 @@
-//! What must hold besides the core's own invariants: what is promised to roles, and to operators who
-//! take machines out.
+//! What must hold besides the core's own invariants: what is promised to roles (guarantees:
+//! `guarantees.rs`), and to operators who take machines out. Preemption: `preemption.rs`.
 //!
 //! All of it is reckoned anew from the records, from what turns were offered and from what the master
 //! has said; not from the sums that the core keeps.
 
 use super::operators::Standing;
-use super::{Master, World};
+use super::World;
 use mezzo_agent_core::Volume;
 use mezzo_core::State;
 use mezzo_core::state::AgentState;
 use mezzo_core::turn::Task;
-use mezzo_types::{AgentId, Resources};
-use std::collections::BTreeMap;
+use mezzo_types::Resources;
 use std::sync::Arc;
 
 /// So long after its deadline, and after the last fault, a drained machine is empty, in milliseconds: a
@@ -146,73 +145,4 @@ fn nothing_lives_on_gone_agents(state: &State) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-impl Master {
-    /// Whoever was offered something in this step left free what others lack of their guarantees.
-    pub(super) fn guarantees_hold(&self, offered: &[(String, [u64; 5])]) -> Result<(), String> {
-        let state = self.cluster.state();
-        let guaranteed = |quota: &mezzo_core::record::Quota| !quota.guarantee.is_none();
-        let mut promises = state.roles.values().filter_map(|role| role.quota.as_ref());
-        if offered.is_empty() || !promises.any(guaranteed) {
-            return Ok(());
-        }
-        let free = self.free(state);
-        for (role, amount) in offered {
-            let kept = self.lacking_of_others(state, role);
-            for (kind, ((free, kept), amount)) in free.iter().zip(kept).zip(amount).enumerate() {
-                if *amount > 0 && *free < kept {
-                    return Err(format!(
-                        "role {role} was offered {amount} of resource {kind}, which leaves {free} free, and other roles lack {kept} of what they are guaranteed"
-                    ));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn free(&self, state: &State) -> [u64; 5] {
-        let mut leased: BTreeMap<AgentId, Resources> = BTreeMap::new();
-        for (agent, amount) in self.leases.values().flatten() {
-            leased.entry(*agent).or_default().add(amount);
-        }
-        let mut all = [0; 5];
-        for id in self.welcome.values() {
-            let Some(agent) = state
-                .agents
-                .get(id)
-                .filter(|it| it.record.leaving.is_none())
-            else {
-                continue;
-            };
-            let mut free = agent.record.info.facts.total.clone();
-            free.take(&agent.used);
-            if let Some(leased) = leased.get(id) {
-                free.take(leased);
-            }
-            for (all, free) in all.iter_mut().zip(free.plain()) {
-                *all += free;
-            }
-        }
-        all
-    }
-
-    /// What other roles than this one lack of their guarantees; what they were offered counts as theirs.
-    fn lacking_of_others(&self, state: &State, than: &str) -> [u64; 5] {
-        let mut all = [0; 5];
-        for (name, role) in state.roles.iter().filter(|(name, _)| &***name != than) {
-            let Some(quota) = &role.quota else { continue };
-            let mut has = role.used.clone();
-            for (turn, leases) in &self.leases {
-                if self.roles.get(turn).is_some_and(|of| **of == **name) {
-                    leases.iter().for_each(|(_, amount)| has.add(amount));
-                }
-            }
-            let lacks = quota.guarantee.plain().into_iter().zip(has.plain());
-            for (all, (guarantee, has)) in all.iter_mut().zip(lacks) {
-                *all += guarantee.saturating_sub(has);
-            }
-        }
-        all
-    }
 }

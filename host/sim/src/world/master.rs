@@ -1,6 +1,7 @@
 //! The master of the simulation: the real core and its outbox, turns that take their time, and a store
 //! that writes in order.
 
+use super::guarantees::{Claimed, Offered};
 use super::{Bug, Down, Happens, Master, Mood, World};
 use crate::guest::Ran;
 use mezzo_agent_core::{Kill, Launch, Volume};
@@ -15,6 +16,13 @@ use std::sync::Arc;
 const CHECKS_OF_GUARANTEES: u64 = 100;
 /// What a slow turn costs, in microseconds: its framework counts as heavy for a while.
 const SLOW_CPU_US: u64 = 200_000;
+
+/// What matters of a step for what must hold after it.
+struct Done {
+    /// Before it.
+    claimed: Claimed,
+    offered: Vec<Offered>,
+}
 
 impl World {
     pub(super) fn start_master(&mut self) {
@@ -108,16 +116,19 @@ impl World {
         let Some(master) = &mut self.master else {
             return;
         };
+        let mut done = Done {
+            claimed: master.claimed(),
+            offered: Vec::new(),
+        };
         let mut actions = Vec::new();
         master.cluster.step(now, event, &mut actions);
         self.steps += 1;
         let number = master.number;
         self.await_tick();
         let dies_after = self.dies_after(actions.len());
-        let mut offered = Vec::new();
         for action in actions.drain(..dies_after.unwrap_or(actions.len())) {
             self.note_action(&action);
-            self.act_on(number, action, &mut offered);
+            self.act_on(number, action, &mut done);
         }
         if dies_after.is_some() {
             return self.crash_master();
@@ -127,7 +138,7 @@ impl World {
         if self.operators.quota
             && self.steps.is_multiple_of(check_guarantees)
             && let Some(master) = &self.master
-            && let Err(problem) = master.guarantees_hold(&offered)
+            && let Err(problem) = master.guarantees_hold(&done.offered)
         {
             panic!("{problem}");
         }
@@ -138,7 +149,7 @@ impl World {
         }
     }
 
-    fn act_on(&mut self, number: u64, action: Action, offered: &mut Vec<(String, [u64; 5])>) {
+    fn act_on(&mut self, number: u64, action: Action, done: &mut Done) {
         let Some(master) = &mut self.master else {
             return;
         };
@@ -155,7 +166,7 @@ impl World {
             }
             Action::Turn(turn) => {
                 if self.operators.quota {
-                    offered.extend(master.note_leases(&turn));
+                    done.offered.extend(master.note_leases(&turn, &done.claimed));
                 }
                 self.begin_turn(number, turn);
             }
@@ -332,31 +343,5 @@ fn known_as(reservation: ReservationId, name: &str) -> Volume {
     Volume {
         reservation,
         name: name.into(),
-    }
-}
-
-impl Master {
-    /// What a turn was offered; and of what, for which top-level role.
-    fn note_leases(&mut self, turn: &Turn) -> Option<(String, [u64; 5])> {
-        if turn.offers.is_empty() {
-            return None;
-        }
-        let framework = self.cluster.state().frameworks.get(&turn.framework)?;
-        let role = framework.record.role.split('/').next()?.to_string();
-        // What is reserved counts as used already.
-        let offers = turn.offers.iter();
-        let leases: Vec<_> = offers
-            .filter(|offer| offer.reservation.is_none())
-            .map(|offer| (offer.agent, offer.free.clone()))
-            .collect();
-        let mut all = [0; 5];
-        for (_, amount) in &leases {
-            for (all, amount) in all.iter_mut().zip(amount.plain()) {
-                *all += amount;
-            }
-        }
-        self.leases.insert(turn.id, leases);
-        self.roles.insert(turn.id, role.clone());
-        Some((role, all))
     }
 }
