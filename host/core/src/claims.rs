@@ -107,6 +107,12 @@ impl Claim {
 }
 
 impl Cluster {
+    /// Every claim that stands: for those who check what was taken back, and for whom.
+    #[must_use]
+    pub fn claims(&self) -> &[Claim] {
+        &self.claims
+    }
+
     /// Begins to claim, with what is free now.
     pub(crate) fn claim(&mut self, claim: Claim, of: &[AgentId]) {
         let (framework, until) = (claim.framework, claim.until);
@@ -235,10 +241,12 @@ impl Cluster {
         if self.claims.is_empty() {
             return;
         }
+        let mut losers: Vec<FrameworkId> = Vec::new();
         for at in 0..self.claims.len() {
             if let Some(part) = self.claims[at].parts.remove(&agent) {
                 let framework = self.claims[at].framework;
                 self.release(framework, agent, &part);
+                losers.push(framework);
             }
             if let Takes::Of(wanted) = &mut self.claims[at].takes
                 && wanted.remove(&agent).is_some()
@@ -253,6 +261,8 @@ impl Cluster {
             self.end_claim(at);
         }
         self.release_held();
+        // A claim that was complete is so no more: there may be nothing left to have a turn for.
+        losers.into_iter().for_each(|framework| self.rank(framework));
     }
 
     /// A framework's demands have changed: a claim for one that is no longer wanted ends.

@@ -204,15 +204,17 @@ impl Cluster {
         }
         let mut given_back = Resources::NONE;
         for lease in leases {
-            let charged = lease.charged();
-            given_back.add(&charged);
+            given_back.add(&lease.charged());
+        }
+        // Before anybody claims what is given back: what its role lacks again is kept for it.
+        self.shares.discharge(framework, &given_back);
+        for lease in leases {
             if let Some(reservation) = lease.reservation {
                 self.end_lending(reservation);
                 self.finish_reservation(reservation);
             }
-            self.unhold(lease.agent, &charged, &lease.ports);
+            self.unhold(lease.agent, &lease.charged(), &lease.ports);
         }
-        self.shares.discharge(framework, &given_back);
         self.release_held();
     }
 

@@ -63,6 +63,7 @@ mod volumes;
 mod web;
 
 pub use action::{Action, Answer, Refused, RefusedKind};
+pub use claims::{Claim, Part, Takes};
 pub use cluster::{Cluster, WEIGHT_MAX};
 pub use event::{Event, Request};
 pub use fairness::check_excluded;

@@ -1,8 +1,10 @@
 //! A simulated machine: the real agent core, the files that it keeps, and the programs that run.
 //!
-//! Programs outlive their agent, files outlive both, and a reboot ends all programs.
+//! Programs outlive their agent, files and volumes outlive both, and a reboot ends all programs. What
+//! must hold of volumes is checked where programs begin and volumes go: a program finds what it mounts,
+//! has it for itself, and keeps it until its end.
 
-use mezzo_agent_core::{Action, Agent, Ending, Event, Exit, Found, Kill, Launch, Trace};
+use mezzo_agent_core::{Action, Agent, Ending, Event, Exit, Found, Kill, Launch, Trace, Volume};
 use mezzo_types::{AgentFacts, Instant, Reason, Resources, Run, Runtime, Status, Term};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +22,10 @@ impl Folder {
     fn runs(&self, boot: u64) -> bool {
         self.ended.is_none() && self.started.is_some_and(|(_, began)| began == boot)
     }
+
+    fn mounts(&self, volume: &Volume) -> bool {
+        self.launch.volumes().any(|(mounted, _)| mounted == *volume)
+    }
 }
 
 /// What a machine does that others see, or that takes time.
@@ -33,6 +39,8 @@ pub enum Deed {
     Executed(Run),
     /// A program was signalled: it ends soon.
     Signalled(Run),
+    /// A volume was made, or it is there no more.
+    SayVolume(Volume, bool),
 }
 
 /// See the module.
@@ -48,6 +56,8 @@ pub struct Machine {
     replaced: u64,
     term: Term,
     folders: BTreeMap<Run, Folder>,
+    /// On its disk.
+    volumes: BTreeSet<Volume>,
     /// Every run whose program was ever executed here.
     pub executed: BTreeSet<Run>,
 }
@@ -77,6 +87,7 @@ impl Machine {
             replaced: 0,
             term: Term(0),
             folders: BTreeMap::new(),
+            volumes: BTreeSet::new(),
             executed: BTreeSet::new(),
         };
         machine.start(Instant(0));
@@ -128,7 +139,13 @@ impl Machine {
         self.replaced += 1;
         self.facts.identity = format!("{}-{}", self.facts.hostname, self.replaced);
         self.folders.clear();
+        self.lose_volumes();
         self.term = Term(0);
+    }
+
+    /// Its disk for volumes is another one, with nothing on it.
+    pub fn lose_volumes(&mut self) {
+        self.volumes.clear();
     }
 
     /// Something happens to the agent, if it runs.
@@ -175,6 +192,35 @@ impl Machine {
             .count()
     }
 
+    /// The volumes on its disk.
+    pub fn volumes(&self) -> impl Iterator<Item = &Volume> {
+        self.volumes.iter()
+    }
+
+    /// The program that has a volume mounted, but for this one.
+    fn mounted_by(&self, volume: &Volume, but: Option<Run>) -> Option<Run> {
+        let mut running = self.folders.iter().filter(|(_, it)| it.runs(self.boot));
+        let found = running.find(|(run, it)| Some(**run) != but && it.mounts(volume));
+        found.map(|(run, _)| *run)
+    }
+
+    /// A program begins: it finds its volumes, and nobody else has them. Tasks of a simulation are in
+    /// no group in which they could share one.
+    fn check_mounts(&self, run: Run) {
+        let launch = self.folders.get(&run).map(|folder| &folder.launch);
+        for (volume, _) in launch.into_iter().flat_map(Launch::volumes) {
+            assert!(
+                self.volumes.contains(&volume),
+                "run {run} mounts {volume:?}, which is not there"
+            );
+            let other = self.mounted_by(&volume, Some(run));
+            assert!(
+                other.is_none(),
+                "run {run} mounts {volume:?}, which run {other:?} has"
+            );
+        }
+    }
+
     /// What a run was asked to be, as its files say.
     #[must_use]
     pub fn launch_of(&self, run: Run) -> Option<&Launch> {
@@ -208,6 +254,7 @@ impl Machine {
                     // The file that a shim makes decides: a run is executed once.
                     if folder.started.is_none() {
                         folder.started = Some((now, boot));
+                        self.check_mounts(run);
                         self.executed.insert(run);
                         deeds.push(Deed::Executed(run));
                     }
@@ -216,8 +263,16 @@ impl Machine {
                 Action::Say(run, number, status) => deeds.push(Deed::Say(run, number, status)),
                 Action::SayUnknown(run) => deeds.push(Deed::SayUnknown(run)),
                 Action::Forget(run) => drop(self.folders.remove(&run)),
-                // Simulated frameworks make no volumes yet.
-                Action::CreateVolume(_) | Action::DestroyVolume(_) => {}
+                Action::CreateVolume(volume) => {
+                    self.volumes.insert(volume.clone());
+                    deeds.push(Deed::SayVolume(volume, true));
+                }
+                Action::DestroyVolume(volume) => {
+                    let by = self.mounted_by(&volume, None);
+                    assert!(by.is_none(), "{volume:?} is destroyed while {by:?} has it");
+                    self.volumes.remove(&volume);
+                    deeds.push(Deed::SayVolume(volume, false));
+                }
             }
         }
         deeds

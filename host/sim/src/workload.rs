@@ -5,9 +5,11 @@
 //! numbers. When a task arrives, how large it is and how long it takes follows from the seed and its
 //! number alone, whatever else happens in the cluster.
 
+mod acts;
 mod fields;
 mod file;
 mod generate;
+mod short;
 mod units;
 
 pub use generate::Generate;
@@ -84,6 +86,16 @@ pub struct Framework {
     pub shapes: Vec<Shape>,
     /// So many of a thousand runs fail, and are run again.
     pub fails_per_mille: u64,
+    /// Its tasks arrive in gangs of so many, all of one size, each of which is launched in one launch;
+    /// 1: they arrive singly. What is run again is run singly.
+    pub together: u64,
+    /// Of its demands, within its role.
+    pub priority: i32,
+    /// Whether its tasks may be preempted; those are run again.
+    pub preemptible: bool,
+    /// In so many of a thousand turns with offers it keeps a part of one, with a volume for its tasks'
+    /// disk.
+    pub keeps_per_mille: u64,
     /// How a task is asked for, if not by the simulator's own framework.
     pub submit: Option<Submit>,
     /// Its options, JSON.
@@ -136,8 +148,27 @@ pub enum What {
     Activate(usize),
     /// Says that a machine never comes back; another one stands in its place a while later.
     Gone(usize),
+    /// Keeps a part of a machine for a role.
+    Reserve(Keep),
+    /// Makes a volume in what operators keep of a machine; so many bytes of it.
+    Volume(usize, u64),
+    /// Gives back what operators keep of a machine, and destroys the volumes there.
+    GiveBack(usize),
     /// Sets a role's weight and quota.
     Role(Role),
+}
+
+/// A part of a machine that operators keep for a role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// Which machine.
+    pub machine: usize,
+    /// For whom.
+    pub role: String,
+    /// How much.
+    pub amount: Resources,
+    /// It ends by itself after so long, in milliseconds, if nothing uses it then.
+    pub for_ms: Option<u64>,
 }
 
 /// One task of a framework, by its number.
@@ -166,8 +197,9 @@ impl Framework {
     /// The task of that number: the same whenever it is asked for.
     #[must_use]
     pub fn task(&self, seed: u64, number: u64) -> Task {
+        let (size, shape) = self.draw_size(&mut self.rng(seed, self.first(number)));
         let mut rng = self.rng(seed, number);
-        let (size, shape) = self.draw_size(&mut rng);
+        self.draw_size(&mut rng);
         Task {
             size,
             takes_ms: shape.takes_ms.draw(&mut rng),
@@ -177,7 +209,12 @@ impl Framework {
     /// The size of that task: less work, where that is all that is asked.
     #[must_use]
     pub fn size(&self, seed: u64, number: u64) -> usize {
-        self.draw_size(&mut self.rng(seed, number)).0
+        self.draw_size(&mut self.rng(seed, self.first(number))).0
+    }
+
+    /// The first task of that task's gang: all of a gang are of its size.
+    fn first(&self, number: u64) -> u64 {
+        number - number % self.together.max(1)
     }
 
     /// A size, by its place among all ([`Framework::sizes`]), and its shape.
@@ -220,46 +257,6 @@ impl Shape {
 }
 
 impl Workload {
-    /// A few small frameworks whose tasks are all there from the start.
-    #[must_use]
-    pub fn short(machines: usize, frameworks: usize, tasks: u64) -> Workload {
-        let cpus = |n: u64, memory_bytes| Resources {
-            cpu_milli: n * 1_000,
-            memory_bytes,
-            ..Resources::NONE
-        };
-        let framework = |n: usize| Framework {
-            name: format!("f{n}"),
-            role: format!("r{}", n / 2),
-            tasks,
-            every_us: None,
-            from_ms: 0,
-            to_ms: 0,
-            shapes: vec![Shape {
-                weight: 1,
-                each: cpus(1, 256 << 20),
-                times: Draw::Fixed(1),
-                takes_ms: Draw::Uniform(1, 20_000),
-            }],
-            fails_per_mille: 100,
-            submit: None,
-            options: "{}".into(),
-            offers_per_turn_max: None,
-        };
-        Workload {
-            machines: vec![Machines {
-                count: machines,
-                total: cpus(4, 4 << 30),
-                zone: None,
-            }],
-            roles: Vec::new(),
-            frameworks: (0..frameworks).map(framework).collect(),
-            acts: Vec::new(),
-            duration_ms: 0,
-            ends: Ends::WhenAllIsDone,
-        }
-    }
-
     /// All machines.
     #[must_use]
     pub fn machine_count(&self) -> usize {

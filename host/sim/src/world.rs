@@ -9,13 +9,15 @@
 //! | to find | open |
 //! |---|---|
 //! | what breaks, and when | `faults.rs` |
-//! | what people ask for: installs, tasks, what operators do | `people.rs`, `operators.rs` |
+//! | what people ask for: installs, tasks, what operators do | `people.rs`, `operators.rs`, `keeping.rs` |
 //! | the master around the core, what machines do, connections | `master.rs`, `machines.rs`, `network.rs` |
-//! | what must hold | `checks.rs` |
+//! | what must hold | `checks.rs`, `guarantees.rs`, `preemption.rs` |
 //! | how it is shown | `show.rs` |
 
 mod checks;
 mod faults;
+mod guarantees;
+mod keeping;
 mod machines;
 mod master;
 mod network;
@@ -33,7 +35,7 @@ use crate::report::{Meter, Report};
 use crate::rng::Rng;
 use crate::store::Store;
 use crate::workload::Ends;
-use mezzo_agent_core::{Exit, Kill, Launch};
+use mezzo_agent_core::{Exit, Kill, Launch, Volume};
 use mezzo_core::outbox::Outbox;
 use mezzo_core::{Batch, Cluster, Event, Turn};
 use mezzo_types::{AgentId, BatchId, Instant, Resources, Run, SessionId, TurnId};
@@ -67,6 +69,8 @@ enum Happens {
     AgentTick(usize, u64),
     AgentHears(usize, u64, Box<mezzo_agent_core::Event>),
     ProgramEnds(usize, Run, Exit),
+    /// A machine says that a volume is there now, or is no more.
+    VolumeSaid(usize, u64, Box<Volume>, bool),
     MasterTick(u64),
     /// A task arrives for this framework.
     Arrives(usize),
@@ -77,6 +81,8 @@ enum Happens {
     /// Faults.
     NextFault,
     Heals,
+    /// Operators give back what they keep, everywhere.
+    GivesBack,
     AgentStarts(usize, u64),
     MachineReplaced(usize),
     MasterStarts,
@@ -102,6 +108,8 @@ enum Down {
     Refuse,
     Launch(mezzo_types::Term, Vec<Launch>),
     Kill(mezzo_types::Term, Run, Kill),
+    CreateVolume(mezzo_types::Term, Volume),
+    DestroyVolume(mezzo_types::Term, Volume),
     Acknowledge(Run, u64),
 }
 
@@ -245,6 +253,10 @@ impl World {
             world.after(1, every * 2, Happens::NextFault);
             world.at(world.play.faults.until_ms, Happens::Heals);
         }
+        if workload.ends == Ends::WhenAllIsDone {
+            let last_ms = world.play.last_ms();
+            world.at(last_ms + 1, Happens::GivesBack);
+        }
         world
     }
 
@@ -277,7 +289,7 @@ impl World {
             return Err(format!("nothing happens any more: {}", self.unfinished()));
         };
         let workload = Arc::clone(&self.play.workload);
-        let last_ms = self.play.faults.until_ms.max(workload.duration_ms);
+        let last_ms = self.play.last_ms();
         if workload.ends == Ends::WithTheTime && at > workload.duration_ms.max(BEGIN_MS) {
             self.sample(workload.duration_ms);
             self.now = self.now.max(workload.duration_ms);
@@ -359,13 +371,22 @@ impl World {
             Happens::AgentHears(machine, life, event) if self.machines[machine].life == life => {
                 self.hear(machine, *event);
             }
-            Happens::Dial(..) | Happens::AgentTick(..) | Happens::AgentHears(..) => {}
+            Happens::VolumeSaid(machine, life, volume, exists)
+                if self.machines[machine].life == life =>
+            {
+                self.volume_said(machine, *volume, exists);
+            }
+            Happens::Dial(..)
+            | Happens::AgentTick(..)
+            | Happens::AgentHears(..)
+            | Happens::VolumeSaid(..) => {}
             Happens::ProgramEnds(machine, run, exit) => self.end_program(machine, run, exit),
             Happens::Arrives(framework) => self.task_arrives(framework),
             Happens::Asks(ask) => self.ask(ask),
             Happens::Acts => self.act_next(),
             Happens::NextFault => self.fault(),
             Happens::Heals => self.heal(),
+            Happens::GivesBack => self.give_all_back(),
             Happens::AgentStarts(machine, life) => self.start_agent(machine, life),
             Happens::MachineReplaced(machine) => self.replace_machine(machine),
             Happens::MasterStarts => {
@@ -388,6 +409,12 @@ impl World {
             Down::Refuse => self.cut(machine),
             Down::Launch(term, launches) => self.hear(machine, Hears::Launch(term, launches)),
             Down::Kill(term, run, kill) => self.hear(machine, Hears::Kill(term, run, kill)),
+            Down::CreateVolume(term, volume) => {
+                self.hear(machine, Hears::CreateVolume(term, volume));
+            }
+            Down::DestroyVolume(term, volume) => {
+                self.hear(machine, Hears::DestroyVolume(term, volume));
+            }
             Down::Acknowledge(run, sequence) => {
                 self.hear(machine, Hears::Acknowledged(run, sequence));
             }
@@ -412,6 +439,5 @@ impl World {
 }
 
 fn workload_is_over(play: &Play, now: u64) -> bool {
-    let last_ms = play.faults.until_ms.max(play.workload.duration_ms);
-    play.workload.ends == Ends::WhenAllIsDone && now > last_ms
+    play.workload.ends == Ends::WhenAllIsDone && now > play.last_ms()
 }

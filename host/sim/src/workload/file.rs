@@ -3,8 +3,9 @@
 //! Owns what a file may say, and errors that name its line. What is missing has the default that stands
 //! here.
 
+use super::acts::{FileAct, act};
 use super::fields::{Amount, Bytes, Count, FileDraw, Milli, Millis};
-use super::{Act, Ends, Framework, Machines, Role, Shape, Submit, What, Workload};
+use super::{Ends, Framework, Machines, Role, Shape, Submit, Workload};
 use crate::draw::Draw;
 use mezzo_core::WEIGHT_MAX;
 use mezzo_core::record::Quota;
@@ -20,6 +21,8 @@ const MACHINES_MAX: usize = 100_000;
 const FRAMEWORKS_MAX: usize = 10_000;
 /// Sizes that the tasks of one framework may have: each is a demand of its own.
 const SIZES_MAX: usize = 100;
+/// Tasks of one gang.
+const TOGETHER_MAX: u64 = 1_000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,12 +53,13 @@ struct FileMachines {
     count: usize,
     cpu: Milli,
     memory: Bytes,
+    disk: Option<Bytes>,
     zone: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct FileRole {
+pub(super) struct FileRole {
     name: String,
     weight: Option<u32>,
     guarantee: Option<Amounts>,
@@ -82,6 +86,12 @@ struct FileFramework {
     from: Option<Millis>,
     to: Option<Millis>,
     fails: Option<Milli>,
+    together: Option<u64>,
+    #[serde(default)]
+    priority: i32,
+    #[serde(default)]
+    preemptible: bool,
+    keeps: Option<Milli>,
     submit: Option<FileSubmit>,
     options: Option<String>,
     offers_per_turn_max: Option<u64>,
@@ -101,20 +111,9 @@ struct FileShape {
     weight: Option<u64>,
     cpu: Milli,
     memory: Bytes,
+    disk: Option<Bytes>,
     times: Option<FileDraw<Count>>,
     takes: FileDraw<Millis>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileAct {
-    at: Millis,
-    drain: Option<usize>,
-    after: Option<Millis>,
-    deactivate: Option<usize>,
-    activate: Option<usize>,
-    gone: Option<usize>,
-    role: Option<FileRole>,
 }
 
 fn one() -> usize {
@@ -189,8 +188,7 @@ fn check(workload: &Workload) -> Result<(), String> {
         ));
     }
     for act in &workload.acts {
-        if let What::Drain(n, _) | What::Deactivate(n) | What::Activate(n) | What::Gone(n) =
-            act.what
+        if let Some(n) = act.what.machine()
             && n >= machines
         {
             return Err(format!(
@@ -213,10 +211,15 @@ fn each<F, T>(
     taken.collect()
 }
 
-fn amounts(cpu: Option<Milli>, memory: Option<Bytes>) -> Result<Resources, String> {
+pub(super) fn amounts(
+    cpu: Option<Milli>,
+    memory: Option<Bytes>,
+    disk: Option<Bytes>,
+) -> Result<Resources, String> {
     let resources = Resources {
         cpu_milli: cpu.map_or(0, Amount::get),
         memory_bytes: memory.map_or(0, Amount::get),
+        disk_bytes: disk.map_or(0, Amount::get),
         ..Resources::NONE
     };
     match resources.invalid() {
@@ -226,7 +229,7 @@ fn amounts(cpu: Option<Milli>, memory: Option<Bytes>) -> Result<Resources, Strin
 }
 
 fn machines(file: FileMachines) -> Result<Machines, String> {
-    let total = amounts(Some(file.cpu), Some(file.memory))?;
+    let total = amounts(Some(file.cpu), Some(file.memory), file.disk)?;
     Ok(Machines {
         count: file.count,
         total,
@@ -234,13 +237,13 @@ fn machines(file: FileMachines) -> Result<Machines, String> {
     })
 }
 
-fn check_role(name: &str) -> Result<(), String> {
+pub(super) fn check_role(name: &str) -> Result<(), String> {
     let mut levels = name.split('/');
     levels
         .try_for_each(|level| check_name(level).map_err(|error| format!("role {name:?}: {error}")))
 }
 
-fn role(file: FileRole) -> Result<Role, String> {
+pub(super) fn role(file: FileRole) -> Result<Role, String> {
     check_role(&file.name)?;
     let weight = file.weight.unwrap_or(1);
     if !(1..=WEIGHT_MAX).contains(&weight) {
@@ -253,7 +256,7 @@ fn role(file: FileRole) -> Result<Role, String> {
     let guarantee = file.guarantee.unwrap_or_default();
     let limit = file.limit.unwrap_or_default();
     let quota = Quota {
-        guarantee: amounts(guarantee.cpu, guarantee.memory)?,
+        guarantee: amounts(guarantee.cpu, guarantee.memory, None)?,
         limit_cpu_milli: limit.cpu.map(Amount::get),
         limit_memory_bytes: limit.memory.map(Amount::get),
         ..Quota::default()
@@ -270,7 +273,7 @@ fn role(file: FileRole) -> Result<Role, String> {
 }
 
 fn shape(file: FileShape) -> Result<Shape, String> {
-    let each = amounts(Some(file.cpu), Some(file.memory))?;
+    let each = amounts(Some(file.cpu), Some(file.memory), file.disk)?;
     if each.runs_nothing() {
         return Err("cpu, memory: a task needs one of them".into());
     }
@@ -307,16 +310,46 @@ fn expand(
     if fails_per_mille > 900 {
         return Err(wrong("fails: a part of all runs, at most 0.9".into()));
     }
+    let keeps_per_mille = file.keeps.map_or(0, Amount::get);
+    if keeps_per_mille > 1_000 {
+        return Err(wrong("keeps: a part of all turns, at most 1".into()));
+    }
+    let together = file.together.unwrap_or(1);
+    if !(1..=TOGETHER_MAX).contains(&together) {
+        return Err(wrong(format!(
+            "together: from 1 to {TOGETHER_MAX}, not {together}"
+        )));
+    }
+    if file.tasks % together != 0 {
+        return Err(wrong(format!(
+            "tasks: gangs of {together}, so a multiple of that, not {}",
+            file.tasks
+        )));
+    }
+    if file.preemptible && file.priority > 0 {
+        return Err(wrong(format!(
+            "preemptible: only with a priority of 0 or less, not {}",
+            file.priority
+        )));
+    }
+    let own = together > 1 || file.priority != 0 || file.preemptible || keeps_per_mille > 0;
+    if own && file.submit.is_some() {
+        return Err(wrong("submit: a framework that has it decides by itself; together, priority, preemptible and keeps are of the simulator's own".into()));
+    }
     let shapes = each(file.shapes, shape).map_err(|(at, problem)| (Some(at), problem))?;
     let one = Framework {
         name: file.name,
         role: file.role,
         tasks: file.tasks,
-        every_us: rate_milli.map(|rate| 1_000_000_000 / rate),
+        every_us: rate_milli.map(|rate| together * 1_000_000_000 / rate),
         from_ms: file.from.map_or(0, Amount::get),
         to_ms: file.to.map_or(duration_ms, Amount::get),
         shapes,
         fails_per_mille,
+        together,
+        priority: file.priority,
+        preemptible: file.preemptible,
+        keeps_per_mille,
         submit: file.submit.map(|submit| Submit {
             path: submit.path,
             body: submit.body,
@@ -338,31 +371,6 @@ fn expand(
         ..one.clone()
     });
     Ok(numbered.collect())
-}
-
-fn act(file: FileAct) -> Result<Act, String> {
-    let role = file.role.map(role).transpose()?;
-    let after_ms = file.after.map(Amount::get);
-    let given = [
-        file.drain.map(|n| What::Drain(n, after_ms.unwrap_or(0))),
-        file.deactivate.map(What::Deactivate),
-        file.activate.map(What::Activate),
-        file.gone.map(What::Gone),
-        role.map(What::Role),
-    ];
-    let mut given: Vec<What> = given.into_iter().flatten().collect();
-    match (given.pop(), given.len()) {
-        (Some(what), 0) => {
-            if after_ms.is_some() && !matches!(what, What::Drain(..)) {
-                return Err("after: only a drain has it".into());
-            }
-            Ok(Act {
-                at_ms: file.at.0,
-                what,
-            })
-        }
-        _ => Err("one of drain, deactivate, activate, gone, role".into()),
-    }
 }
 
 #[cfg(test)]
@@ -394,10 +402,29 @@ memory = "256MiB"
 times = { kind = "pareto", min = 1, max = 16, alpha = 1.5 }
 takes = { kind = "lognormal", median = "30s", sigma = 1.5, max = "1h" }
 
+[[frameworks]]
+name = "train"
+role = "dev"
+tasks = 12
+together = 4
+priority = -3
+preemptible = true
+keeps = 0.25
+
+[[frameworks.shapes]]
+cpu = 1
+memory = "1GiB"
+disk = "2GiB"
+takes = "1m"
+
 [[operators]]
 at = "1h"
 drain = 2
 after = "5m"
+
+[[operators]]
+at = "2h"
+reserve = { machine = 1, role = "dev", cpu = 2, disk = "10GiB", for = "30m" }
 "#;
 
     fn problem(change: (&str, &str)) -> String {
@@ -411,7 +438,7 @@ after = "5m"
         let workload = Workload::read("w.toml", GOOD).expect("it is good");
         assert_eq!(
             (workload.machine_count(), workload.frameworks.len()),
-            (3, 2)
+            (3, 3)
         );
         assert_eq!(workload.frameworks[1].name, "web-2");
         assert_eq!(workload.frameworks[0].every_us, Some(2_000_000));
@@ -419,17 +446,43 @@ after = "5m"
         let quota = workload.roles[0].quota.as_ref().expect("it has one");
         assert_eq!(quota.limit_cpu_milli, Some(24_500));
         assert_eq!(workload.acts[0].what, What::Drain(2, 300_000));
+        let train = &workload.frameworks[2];
+        assert_eq!(
+            (train.together, train.priority, train.preemptible),
+            (4, -3, true)
+        );
+        assert_eq!(train.keeps_per_mille, 250);
+        assert_eq!(train.sizes()[0].disk_bytes, 2 << 30);
+        let What::Reserve(keep) = &workload.acts[1].what else {
+            panic!("{:?}", workload.acts[1]);
+        };
+        assert_eq!((keep.machine, keep.for_ms), (1, Some(1_800_000)));
+        assert_eq!(keep.amount.disk_bytes, 10 << 30);
     }
 
     #[test]
     fn as_much_as_may_be_is_taken() {
         let text = GOOD
             .replacen("count = 3", "count = 100000", 1)
-            .replacen("count = 2", "count = 10000", 1)
+            .replacen("count = 2", "count = 9999", 1)
             .replacen("rate = 0.5", "fails = 0.9", 1);
         let workload = Workload::read("w.toml", &text).expect("it is good");
         assert_eq!(workload.machine_count(), MACHINES_MAX);
         assert_eq!(workload.frameworks.len(), FRAMEWORKS_MAX);
+    }
+
+    #[test]
+    fn a_gang_is_of_one_size_and_arrives_at_once() {
+        let text = GOOD.replacen("rate = 0.5", "rate = 0.5\ntogether = 1000", 1);
+        let workload = Workload::read("w.toml", &text).expect("it is good");
+        let web = &workload.frameworks[0];
+        assert_eq!(web.every_us, Some(2_000_000_000));
+        let mut sizes: Vec<usize> = (0..4_000).map(|number| web.size(1, number)).collect();
+        assert_eq!(web.task(1, 1_999).size, sizes[1_999]);
+        let takes = |number| web.task(1, number).takes_ms;
+        assert_ne!(takes(0), takes(1), "each takes its own time");
+        sizes.dedup();
+        assert!((2..=4).contains(&sizes.len()), "{sizes:?}");
     }
 
     #[test]
@@ -482,6 +535,43 @@ after = "5m"
             (("drain = 2", "drain = 3"), "there is no machine 3"),
             (("drain = 2", "drain = 2\ngone = 1"), "one of drain"),
             (("rate = 0.5", "rate = 0"), "w.toml:14: rate"),
+            (
+                ("together = 4", "together = 1001"),
+                "w.toml:26: together: from 1 to 1000, not 1001",
+            ),
+            (
+                ("together = 4", "together = 0"),
+                "w.toml:26: together: from 1 to 1000, not 0",
+            ),
+            (
+                ("tasks = 12", "tasks = 13"),
+                "w.toml:26: tasks: gangs of 4, so a multiple of that, not 13",
+            ),
+            (
+                ("priority = -3", "priority = 1"),
+                "w.toml:26: preemptible: only with a priority of 0 or less, not 1",
+            ),
+            (("priority = -3", "priority = 3000000000"), "w.toml:31"),
+            (
+                ("keeps = 0.25", "keeps = 1.001"),
+                "w.toml:26: keeps: a part of all turns, at most 1",
+            ),
+            (
+                (
+                    "keeps = 0.25",
+                    "submit = { path = \"/jobs\", body = \"{}\" }",
+                ),
+                "w.toml:26: submit: a framework that has it decides by itself",
+            ),
+            (("machine = 1", "machine = 3"), "there is no machine 3"),
+            (
+                ("cpu = 2, disk = \"10GiB\", ", ""),
+                "w.toml:47: reserve: some cpu, memory or disk",
+            ),
+            (
+                ("drain = 2", "volume = { machine = 2, size = \"0B\" }"),
+                "w.toml:42: volume: its size is at least 1B",
+            ),
             (
                 ("count = 2", "count = 2\nname = \"x\""),
                 "w.toml:18: duplicate key",

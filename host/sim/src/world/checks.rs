@@ -1,14 +1,17 @@
-//! What must hold besides the core's own invariants: what is promised to roles, and to operators who
-//! take machines out.
+//! What must hold besides the core's own invariants: what is promised to roles (guarantees:
+//! `guarantees.rs`), and to operators who take machines out. Preemption: `preemption.rs`.
 //!
 //! All of it is reckoned anew from the records, from what turns were offered and from what the master
 //! has said; not from the sums that the core keeps.
 
 use super::operators::Standing;
-use super::{Master, World};
+use super::World;
+use mezzo_agent_core::Volume;
 use mezzo_core::State;
-use mezzo_types::{AgentId, Resources};
-use std::collections::BTreeMap;
+use mezzo_core::state::AgentState;
+use mezzo_core::turn::Task;
+use mezzo_types::Resources;
+use std::sync::Arc;
 
 /// So long after its deadline, and after the last fault, a drained machine is empty, in milliseconds: a
 /// status may be said again only after a minute, and messages are late.
@@ -49,10 +52,11 @@ impl World {
                 continue;
             }
             let agent = self.operators.agents[machine].and_then(|id| state.agents.get(&id));
-            if let Some(agent) = agent.filter(|agent| !agent.used.is_none()) {
+            if let Some(task) = agent.and_then(|agent| alive(state, agent).next()) {
                 return Err(format!(
-                    "machine {machine} was to be empty from {at_ms} ms on, and {:?} is in use there",
-                    agent.used
+                    "machine {machine} was to be empty from {at_ms} ms on, and run {} is {} there",
+                    task.record.run,
+                    task.status.state.as_str()
                 ));
             }
         }
@@ -63,11 +67,25 @@ impl World {
     pub(super) fn check_nothing_is_left(&self) -> Result<(), String> {
         if let Some(master) = &self.master {
             let state = master.cluster.state();
+            if let Some(known) = self.kept(state).next() {
+                return Err(format!("reservation {} is left over", known.record.id));
+            }
             for (id, agent) in &state.agents {
-                if !agent.used.is_none() {
-                    return Err(format!("agent {id} still has {:?} in use", agent.used));
+                // All that there is are the whole reservations of components.
+                let known = agent.reservations.iter();
+                let known = known.filter_map(|id| state.reservation(*id));
+                let mut kept = Resources::NONE;
+                for known in known.filter(|known| known.record.within.is_none()) {
+                    kept.add(&known.record.amount);
+                }
+                if agent.used != kept {
+                    return Err(format!(
+                        "agent {id} still has {:?} in use, of which {kept:?} is reserved",
+                        agent.used
+                    ));
                 }
             }
+            self.check_no_volume_is_left(state)?;
             if let Some(run) = state.runs.keys().next() {
                 return Err(format!("run {run} is left over"));
             }
@@ -77,6 +95,26 @@ impl World {
             None => Ok(()),
         }
     }
+
+    /// Machines have the volumes that the master knows, and no others.
+    fn check_no_volume_is_left(&self, state: &State) -> Result<(), String> {
+        for (n, machine) in self.machines.iter().enumerate() {
+            let is_known = |volume: &&Volume| {
+                let known = state.reservation(volume.reservation);
+                known.is_some_and(|it| it.record.volume(&volume.name).is_some())
+            };
+            if let Some(volume) = machine.volumes().find(|volume| !is_known(volume)) {
+                return Err(format!("machine {n} has {volume:?}, which nobody knows"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The tasks of an agent that have not ended.
+fn alive<'a>(state: &'a State, agent: &'a AgentState) -> impl Iterator<Item = &'a Arc<Task>> {
+    let tasks = agent.runs.iter().filter_map(|run| state.task(*run));
+    tasks.filter(|task| !task.status.state.is_final())
 }
 
 /// No role uses more than its limit.
@@ -98,9 +136,7 @@ fn limits_hold(state: &State) -> Result<(), String> {
 /// The tasks of an agent that is gone have ended.
 fn nothing_lives_on_gone_agents(state: &State) -> Result<(), String> {
     for (id, agent) in state.agents.iter().filter(|(_, it)| it.record.is_gone()) {
-        let tasks = agent.runs.iter().filter_map(|run| state.task(*run));
-        let mut alive = tasks.filter(|task| !task.status.state.is_final());
-        if let Some(task) = alive.next() {
+        if let Some(task) = alive(state, agent).next() {
             return Err(format!(
                 "agent {id} is gone, and run {} on it is {}",
                 task.record.run,
@@ -109,73 +145,4 @@ fn nothing_lives_on_gone_agents(state: &State) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-impl Master {
-    /// Whoever was offered something in this step left free what others lack of their guarantees.
-    pub(super) fn guarantees_hold(&self, offered: &[(String, [u64; 5])]) -> Result<(), String> {
-        let state = self.cluster.state();
-        let guaranteed = |quota: &mezzo_core::record::Quota| !quota.guarantee.is_none();
-        let mut promises = state.roles.values().filter_map(|role| role.quota.as_ref());
-        if offered.is_empty() || !promises.any(guaranteed) {
-            return Ok(());
-        }
-        let free = self.free(state);
-        for (role, amount) in offered {
-            let kept = self.lacking_of_others(state, role);
-            for (kind, ((free, kept), amount)) in free.iter().zip(kept).zip(amount).enumerate() {
-                if *amount > 0 && *free < kept {
-                    return Err(format!(
-                        "role {role} was offered {amount} of resource {kind}, which leaves {free} free, and other roles lack {kept} of what they are guaranteed"
-                    ));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn free(&self, state: &State) -> [u64; 5] {
-        let mut leased: BTreeMap<AgentId, Resources> = BTreeMap::new();
-        for (agent, amount) in self.leases.values().flatten() {
-            leased.entry(*agent).or_default().add(amount);
-        }
-        let mut all = [0; 5];
-        for id in self.welcome.values() {
-            let Some(agent) = state
-                .agents
-                .get(id)
-                .filter(|it| it.record.leaving.is_none())
-            else {
-                continue;
-            };
-            let mut free = agent.record.info.facts.total.clone();
-            free.take(&agent.used);
-            if let Some(leased) = leased.get(id) {
-                free.take(leased);
-            }
-            for (all, free) in all.iter_mut().zip(free.plain()) {
-                *all += free;
-            }
-        }
-        all
-    }
-
-    /// What other roles than this one lack of their guarantees; what they were offered counts as theirs.
-    fn lacking_of_others(&self, state: &State, than: &str) -> [u64; 5] {
-        let mut all = [0; 5];
-        for (name, role) in state.roles.iter().filter(|(name, _)| &***name != than) {
-            let Some(quota) = &role.quota else { continue };
-            let mut has = role.used.clone();
-            for (turn, leases) in &self.leases {
-                if self.roles.get(turn).is_some_and(|of| **of == **name) {
-                    leases.iter().for_each(|(_, amount)| has.add(amount));
-                }
-            }
-            let lacks = quota.guarantee.plain().into_iter().zip(has.plain());
-            for (all, (guarantee, has)) in all.iter_mut().zip(lacks) {
-                *all += guarantee.saturating_sub(has);
-            }
-        }
-        all
-    }
 }

@@ -23,7 +23,7 @@ impl World {
         let every = self.play.faults.every_ms;
         self.after(1, every * 2, Happens::NextFault);
         let machine = usize::try_from(self.rng.draw()).unwrap_or(0) % self.machines.len();
-        match self.rng.between(0, 15) {
+        match self.rng.between(0, 17) {
             0..4 => self.cut(machine),
             4 => self.crash_master(),
             5 => {

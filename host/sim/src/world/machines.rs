@@ -3,7 +3,7 @@
 use super::{Bug, Happens, World};
 use crate::job;
 use crate::machine::Deed;
-use mezzo_agent_core::{Ending, Exit};
+use mezzo_agent_core::{Ending, Exit, Volume};
 use mezzo_core::Event;
 use mezzo_types::{Instant, Run, Status};
 
@@ -76,9 +76,30 @@ impl World {
                     let end = Happens::ProgramEnds(machine, run, Exit::Signal(15));
                     self.after(1, 500, end);
                 }
+                Deed::SayVolume(volume, exists) => self.say_volume(machine, volume, exists),
             }
         }
         self.await_agent_tick(machine);
+    }
+
+    /// A machine has made or destroyed a volume, and says so some time; that it has may be forgotten
+    /// before, with its agent.
+    fn say_volume(&mut self, machine: usize, volume: Volume, exists: bool) {
+        let life = self.machines[machine].life;
+        let said = Happens::VolumeSaid(machine, life, Box::new(volume), exists);
+        self.after(0, self.play.pace.message_ms_max, said);
+    }
+
+    pub(super) fn volume_said(&mut self, machine: usize, volume: Volume, exists: bool) {
+        if let Some(link) = self.links[machine] {
+            let event = Event::VolumeReported {
+                session: link.session,
+                reservation: volume.reservation,
+                volume: volume.name,
+                exists,
+            };
+            self.up(machine, event);
+        }
     }
 
     fn execute(&mut self, machine: usize, run: Run) {

@@ -1,13 +1,14 @@
 //! The master of the simulation: the real core and its outbox, turns that take their time, and a store
 //! that writes in order.
 
+use super::guarantees::{Claimed, Offered};
 use super::{Bug, Down, Happens, Master, Mood, World};
 use crate::guest::Ran;
-use mezzo_agent_core::{Kill, Launch};
+use mezzo_agent_core::{Kill, Launch, Volume};
 use mezzo_core::outbox::Outbox;
 use mezzo_core::turn::Fault;
 use mezzo_core::{Action, Batch, Cluster, ClusterLimits, Effects, Event, FaultKind, Turn};
-use mezzo_types::{BatchId, Instant};
+use mezzo_types::{BatchId, Instant, ReservationId};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -16,10 +17,19 @@ const CHECKS_OF_GUARANTEES: u64 = 100;
 /// What a slow turn costs, in microseconds: its framework counts as heavy for a while.
 const SLOW_CPU_US: u64 = 200_000;
 
+/// What matters of a step for what must hold after it.
+struct Done {
+    /// Before it.
+    claimed: Claimed,
+    offered: Vec<Offered>,
+}
+
 impl World {
     pub(super) fn start_master(&mut self) {
         let limits = ClusterLimits {
             agent_silent_ms: 30_000,
+            claim_ms: self.play.pace.claim_ms,
+            preempt_after_ms: self.play.pace.preempt_after_ms,
             ..ClusterLimits::default()
         };
         if self.play.bug == Some(Bug::TrustsWhatIsTorn) {
@@ -56,6 +66,7 @@ impl World {
             }
             Event::AgentConnected { session, .. }
             | Event::StatusReported { session, .. }
+            | Event::VolumeReported { session, .. }
             | Event::KillUnknown(session, _) => {
                 // What is under way when a connection is cut is lost.
                 let machine = master.sessions.get(session).copied();
@@ -105,16 +116,19 @@ impl World {
         let Some(master) = &mut self.master else {
             return;
         };
+        let mut done = Done {
+            claimed: master.claimed(),
+            offered: Vec::new(),
+        };
         let mut actions = Vec::new();
         master.cluster.step(now, event, &mut actions);
         self.steps += 1;
         let number = master.number;
         self.await_tick();
         let dies_after = self.dies_after(actions.len());
-        let mut offered = Vec::new();
         for action in actions.drain(..dies_after.unwrap_or(actions.len())) {
             self.note_action(&action);
-            self.act_on(number, action, &mut offered);
+            self.act_on(number, action, &mut done);
         }
         if dies_after.is_some() {
             return self.crash_master();
@@ -124,7 +138,7 @@ impl World {
         if self.operators.quota
             && self.steps.is_multiple_of(check_guarantees)
             && let Some(master) = &self.master
-            && let Err(problem) = master.guarantees_hold(&offered)
+            && let Err(problem) = master.guarantees_hold(&done.offered)
         {
             panic!("{problem}");
         }
@@ -135,7 +149,7 @@ impl World {
         }
     }
 
-    fn act_on(&mut self, number: u64, action: Action, offered: &mut Vec<(String, [u64; 5])>) {
+    fn act_on(&mut self, number: u64, action: Action, done: &mut Done) {
         let Some(master) = &mut self.master else {
             return;
         };
@@ -152,7 +166,7 @@ impl World {
             }
             Action::Turn(turn) => {
                 if self.operators.quota {
-                    offered.extend(master.note_leases(&turn));
+                    done.offered.extend(master.note_leases(&turn, &done.claimed));
                 }
                 self.begin_turn(number, turn);
             }
@@ -211,6 +225,22 @@ impl World {
                 grace_ms,
                 reason,
             } => (session, Down::Kill(term, run, Kill { grace_ms, reason })),
+            Action::CreateVolume {
+                session,
+                reservation,
+                volume,
+            } => (
+                session,
+                Down::CreateVolume(term, known_as(reservation, &volume)),
+            ),
+            Action::DestroyVolume {
+                session,
+                reservation,
+                volume,
+            } => (
+                session,
+                Down::DestroyVolume(term, known_as(reservation, &volume)),
+            ),
             Action::Acknowledge {
                 session,
                 run,
@@ -308,26 +338,10 @@ impl World {
     }
 }
 
-impl Master {
-    /// What a turn was offered; and of what, for which top-level role.
-    fn note_leases(&mut self, turn: &Turn) -> Option<(String, [u64; 5])> {
-        if turn.offers.is_empty() {
-            return None;
-        }
-        let framework = self.cluster.state().frameworks.get(&turn.framework)?;
-        let role = framework.record.role.split('/').next()?.to_string();
-        let offers = turn.offers.iter();
-        let leases: Vec<_> = offers
-            .map(|offer| (offer.agent, offer.free.clone()))
-            .collect();
-        let mut all = [0; 5];
-        for (_, amount) in &leases {
-            for (all, amount) in all.iter_mut().zip(amount.plain()) {
-                *all += amount;
-            }
-        }
-        self.leases.insert(turn.id, leases);
-        self.roles.insert(turn.id, role.clone());
-        Some((role, all))
+/// A volume as agents know it.
+fn known_as(reservation: ReservationId, name: &str) -> Volume {
+    Volume {
+        reservation,
+        name: name.into(),
     }
 }

@@ -1,7 +1,8 @@
 //! What operators do to a cluster that runs: quota, drains, machines that are taken out and machines
-//! that are gone; by the workload's plan, or by chance among the faults.
+//! that are gone; by the workload's plan, or by chance among the faults. What they keep of machines for
+//! roles is in `keeping.rs`.
 
-use super::people::Ask;
+use super::people::{AGAIN_MS, Ask};
 use super::{BEGIN_MS, Happens, World};
 use crate::workload::{Role, What};
 use mezzo_core::Request;
@@ -17,6 +18,17 @@ pub struct Acting {
     pub what: What,
     /// Even if it is refused otherwise.
     pub force: bool,
+}
+
+/// What an act asks for.
+#[derive(Debug)]
+pub enum Todo {
+    /// This.
+    Ask(Request),
+    /// It is not to be had now: a machine is not known yet, or something is on its way.
+    Later,
+    /// Nothing: there is none of what it is about.
+    Nothing,
 }
 
 /// See the module.
@@ -93,7 +105,7 @@ impl World {
         }
     }
 
-    fn begin(&mut self, what: What) {
+    pub(super) fn begin(&mut self, what: What) {
         self.operators.pending += 1;
         let acting = Acting { what, force: false };
         self.ask_soon(Ask::Act(Box::new(acting)));
@@ -111,7 +123,7 @@ impl World {
             }
             return;
         }
-        match self.rng.between(0, 7) {
+        match self.rng.between(0, 12) {
             0..3 => {
                 let after_ms = self.rng.between(0, 10_000);
                 self.begin(What::Drain(machine, after_ms));
@@ -126,10 +138,11 @@ impl World {
                 }
                 self.begin(What::Gone(machine));
             }
-            _ => {
+            5..8 => {
                 let role = self.some_quota();
                 self.begin(What::Role(role));
             }
+            _ => self.keep_something(machine),
         }
     }
 
@@ -175,12 +188,12 @@ impl World {
         }
     }
 
-    /// The request for an act; none if the machine is not known yet.
-    pub(super) fn act(&self, acting: &Acting) -> Option<Request> {
+    /// The request for an act.
+    pub(super) fn act(&self, acting: &Acting) -> Todo {
         let principal = Arc::from("sim");
         let (machine, change) = match &acting.what {
             What::Role(role) => {
-                return Some(Request::SetRole {
+                return Todo::Ask(Request::SetRole {
                     role: role.name.clone(),
                     change: RoleChange {
                         weight: Some(role.weight),
@@ -201,17 +214,29 @@ impl World {
             What::Deactivate(machine) => (*machine, AgentChange::Deactivate),
             What::Activate(machine) => (*machine, AgentChange::Activate),
             What::Gone(machine) => (*machine, AgentChange::Gone),
+            What::Reserve(keep) => return self.reserve(keep),
+            What::Volume(machine, size_bytes) => return self.make_volume(*machine, *size_bytes),
+            What::GiveBack(machine) => return self.give_back(*machine),
         };
-        Some(Request::ChangeAgent {
-            agent: self.operators.agents[machine]?,
-            change,
-            principal,
-        })
+        match self.operators.agents[machine] {
+            Some(agent) => Todo::Ask(Request::ChangeAgent {
+                agent,
+                change,
+                principal,
+            }),
+            None => Todo::Later,
+        }
     }
 
     /// An act was answered.
     pub(super) fn acted(&mut self, acting: &Acting, done: bool) {
         self.say(format_args!("operators hear that it is done: {done}"));
+        if let What::GiveBack(machine) = &acting.what
+            && !self.kept_on(*machine).is_empty()
+        {
+            let again = Happens::Asks(Ask::Act(Box::new(acting.clone())));
+            return self.after(AGAIN_MS, AGAIN_MS, again);
+        }
         let quiet = matches!(&acting.what, What::Role(_)) && acting.force;
         if !quiet {
             self.operators.pending -= 1;
@@ -221,7 +246,9 @@ impl World {
         }
         let after_faults = self.now >= self.play.faults.until_ms;
         match &acting.what {
-            What::Role(_) => {}
+            What::Role(_) | What::Volume(..) | What::GiveBack(_) => {}
+            // Nobody knows whether it was done before an answer was lost.
+            What::Reserve(keep) => self.keep_no_longer(keep.machine),
             // Its agent may have been declared gone before the answer to that was lost.
             What::Gone(machine) => {
                 self.operators.machines[*machine] = Standing::Gone;

@@ -1,7 +1,7 @@
 //! What people ask of the master: installs, tasks that arrive, what operators do. They ask until they
 //! hear an answer: one that died with its master is asked for again.
 
-use super::operators::Acting;
+use super::operators::{Acting, Todo};
 use super::{BEGIN_MS, Happens, World};
 use crate::draw::Draw;
 use crate::job::Progress;
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Who was refused asks again after so long, in milliseconds.
-const AGAIN_MS: u64 = 1_000;
+pub(super) const AGAIN_MS: u64 = 1_000;
 
 /// One thing that somebody asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,8 +130,10 @@ impl World {
     }
 
     pub(super) fn task_arrives(&mut self, n: usize) {
-        self.people.clients[n].arrived.push(self.now);
-        self.meter.arrived(n, 1);
+        let together = self.play.workload.frameworks[n].together;
+        let (client, now) = (&mut self.people.clients[n], self.now);
+        client.arrived.extend((0..together).map(|_| now));
+        self.meter.arrived(n, together);
         self.submit(n);
         self.next_arrival(n);
     }
@@ -169,7 +171,11 @@ impl World {
         let request = match &ask {
             Ask::Install(n) => Some(self.install(*n)),
             Ask::Submit(n, up_to) => Some(self.submission(*n, *up_to, id)),
-            Ask::Act(acting) => self.act(acting),
+            Ask::Act(acting) => match self.act(acting) {
+                Todo::Ask(request) => Some(request),
+                Todo::Later => None,
+                Todo::Nothing => return self.acted(&acting.clone(), true),
+            },
         };
         let Some(request) = request else {
             return self.after(AGAIN_MS, AGAIN_MS, Happens::Asks(ask));
@@ -199,7 +205,7 @@ impl World {
                 client.asking = false;
                 self.submit(n);
             }
-            (Ask::Act(acting), Answer::Done) => self.acted(&acting, true),
+            (Ask::Act(acting), Answer::Done | Answer::Reserved(_)) => self.acted(&acting, true),
             (Ask::Act(acting), _) => self.acted(&acting, false),
             (ask, _) => self.after(AGAIN_MS, AGAIN_MS, Happens::Asks(ask)),
         }
@@ -280,6 +286,8 @@ impl World {
 
     pub(super) fn is_finished(&self) -> bool {
         let asks = self.people.waiting.is_empty() && self.operators.are_done();
+        let state = self.master.as_ref().map(|master| master.cluster.state());
+        let asks = asks && state.is_some_and(|state| self.kept(state).next().is_none());
         let frameworks = 0..self.people.clients.len();
         asks && frameworks.into_iter().all(|n| {
             let arrived = self.people.arrived(n);

@@ -1,6 +1,7 @@
 //! What is played, and what came of it.
 
 use crate::workload::Workload;
+use mezzo_core::ClusterLimits;
 use std::fmt;
 use std::sync::Arc;
 
@@ -52,6 +53,10 @@ pub struct Pace {
     pub message_ms_max: u64,
     /// So many of a thousand messages are late by seconds.
     pub late_per_mille: u64,
+    /// The master's limit of that name.
+    pub claim_ms: u64,
+    /// The master's limit of that name.
+    pub preempt_after_ms: u64,
 }
 
 /// Clusters of up to so many machines have their invariants checked after each step.
@@ -65,14 +70,20 @@ impl Play {
     /// A small cluster with many faults.
     #[must_use]
     pub fn short(seed: u64) -> Play {
-        let workload = Workload::short(4, 4, 25);
+        let play = Play::of(seed, Workload::short(4, 4, 25));
         Play {
             faults: Faults {
                 until_ms: 120_000,
                 every_ms: 3_000,
                 operators: true,
             },
-            ..Play::of(seed, workload)
+            // Often within the two minutes, although tasks take some seconds only.
+            pace: Pace {
+                claim_ms: 15_000,
+                preempt_after_ms: 1_000,
+                ..play.pace
+            },
+            ..play
         }
     }
 
@@ -86,12 +97,16 @@ impl Play {
             commit_ms_max: 30,
             message_ms_max: 50,
             late_per_mille: 20,
+            claim_ms: ClusterLimits::default().claim_ms,
+            preempt_after_ms: ClusterLimits::default().preempt_after_ms,
         };
         let fast = Pace {
             turn_ms_max: 5,
             commit_ms_max: 5,
             message_ms_max: 5,
             late_per_mille: 0,
+            claim_ms: ClusterLimits::default().claim_ms,
+            preempt_after_ms: ClusterLimits::default().preempt_after_ms,
         };
         Play {
             seed,
@@ -113,6 +128,13 @@ impl Play {
             again: String::new(),
             workload: Arc::new(workload),
         }
+    }
+}
+
+impl Play {
+    /// The last fault comes, and the last task arrives, by then, in milliseconds.
+    pub(super) fn last_ms(&self) -> u64 {
+        self.faults.until_ms.max(self.workload.duration_ms)
     }
 }
 

@@ -1,6 +1,7 @@
 //! How a world is shown: the trace, a line for each event and action, and the state in words.
 
 use super::{Down, Happens, World};
+use mezzo_agent_core::Volume;
 use mezzo_core::action::Observation;
 use mezzo_core::{Action, Answer, Call, Event, Request, Turn};
 use mezzo_types::{Status, TaskState};
@@ -142,6 +143,21 @@ impl World {
             }
             writeln!(text, " milli-cpus")?;
         }
+        for known in state.reservations.keys().filter_map(|id| state.reservation(*id)) {
+            let record = &known.record;
+            let volumes = record.volumes.iter().map(|it| it.name.to_string());
+            writeln!(
+                text,
+                "reservation {} of agent {} for role {}: {} milli-cpus, {} tasks, volumes {}{}",
+                record.id,
+                record.agent,
+                record.role,
+                record.amount.cpu_milli,
+                known.users.len(),
+                none_or(volumes.collect()),
+                if record.ending { ", given back" } else { "" }
+            )?;
+        }
         for framework in state.frameworks.values() {
             let mut states: BTreeMap<TaskState, usize> = BTreeMap::new();
             for task in framework.tasks.values() {
@@ -218,12 +234,17 @@ impl fmt::Display for Brief<'_, Happens> {
                     "machine {machine}: the program of run {run} ends, {exit:?}"
                 )
             }
+            Happens::VolumeSaid(machine, _, volume, exists) => {
+                let is = if *exists { "is there" } else { "is no more" };
+                write!(f, "machine {machine} says that {} {is}", Brief(&**volume))
+            }
             Happens::MasterTick(number) => write!(f, "master {number}: tick"),
             Happens::Arrives(framework) => write!(f, "a task arrives for framework {framework}"),
             Happens::Asks(ask) => write!(f, "somebody asks: {ask:?}"),
             Happens::Acts => f.write_str("operators do what is planned"),
             Happens::NextFault => f.write_str("a fault"),
             Happens::Heals => f.write_str("faults are over"),
+            Happens::GivesBack => f.write_str("operators give back what they keep"),
             Happens::AgentStarts(machine, _) => write!(f, "machine {machine}: its agent starts"),
             Happens::MachineReplaced(machine) => write!(f, "machine {machine} is replaced"),
             Happens::MasterStarts => f.write_str("a master starts"),
@@ -315,8 +336,20 @@ impl fmt::Display for Brief<'_, Down> {
                     .try_for_each(|launch| write!(f, " {}", launch.run))
             }
             Down::Kill(_, run, kill) => write!(f, "kill {run}, {}", kill.reason.as_str()),
+            Down::CreateVolume(_, volume) => write!(f, "make {}", Brief(volume)),
+            Down::DestroyVolume(_, volume) => write!(f, "destroy {}", Brief(volume)),
             Down::Acknowledge(run, sequence) => write!(f, "acknowledge {run}, {sequence}"),
         }
+    }
+}
+
+impl fmt::Display for Brief<'_, Volume> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "volume {} of reservation {}",
+            self.0.name, self.0.reservation
+        )
     }
 }
 
