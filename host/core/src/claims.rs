@@ -210,7 +210,9 @@ impl Cluster {
         }
         self.release_held();
         // A claim that was complete is so no more: there may be nothing left to have a turn for.
-        losers.into_iter().for_each(|framework| self.rank(framework));
+        losers
+            .into_iter()
+            .for_each(|framework| self.rank(framework));
     }
 
     /// A framework's demands have changed: a claim for one that is no longer wanted ends.

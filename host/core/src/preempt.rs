@@ -118,12 +118,36 @@ impl Cluster {
         let Some(guarantee) = quota.map(|quota| quota.guarantee.plain()) else {
             return 0;
         };
-        let charged = self.shares.of_role(role).map_or([0; 5], |c| c.plain());
+        let mut has = self.shares.of_role(role).cloned().unwrap_or_default();
+        has.add(&self.awaited(role));
+        let charged = has.plain();
         let pieces = (0..5).filter(|i| guarantee[*i] > 0 && each.plain()[*i] > 0);
         pieces
             .map(|i| guarantee[i].saturating_sub(charged[i]) / each.plain()[i])
             .min()
             .unwrap_or(0)
+    }
+
+    /// What is being taken back for a role and has not come yet.
+    fn awaited(&self, role: &str) -> Resources {
+        let mut awaited = Resources::NONE;
+        for claim in &self.claims {
+            let framework = self.state.frameworks.get(&claim.framework);
+            let (Takes::Of(wanted), Some(framework)) = (&claim.takes, framework) else {
+                continue;
+            };
+            if top(&framework.record.role) != role {
+                continue;
+            }
+            for (agent, wanted) in wanted {
+                let mut more = wanted.clone();
+                if let Some(part) = claim.parts.get(agent) {
+                    more.take(&part.amount);
+                }
+                awaited.add(&more);
+            }
+        }
+        awaited
     }
 
     /// A framework has waited for long enough, if it still waits.
@@ -179,7 +203,11 @@ impl Cluster {
             demand,
             each,
             right,
-            room: self.room_of(&role),
+            room: match right {
+                // It has a right to this, whatever is kept for others: they have the same.
+                Right::Guarantee => self.room_within_limit(&role),
+                Right::Priority => self.room_of(&role),
+            },
             role,
             spare: self.spare(),
             wanted: BTreeMap::new(),
@@ -277,14 +305,14 @@ impl Cluster {
         }
     }
 
-    /// What each role with quota has above its guarantee.
+    /// What each role with quota has above its guarantee, without what is asked to end already.
     fn spare(&self) -> BTreeMap<Arc<str>, [u64; 5]> {
         let roles = self
             .state
             .roles
             .iter()
             .filter(|(name, _)| !name.contains('/'));
-        roles
+        let mut spare = roles
             .filter_map(|(name, role)| {
                 let quota: &Quota = role.quota.as_ref()?;
                 let mut spare = role.used.plain();
@@ -293,7 +321,14 @@ impl Cluster {
                 }
                 Some((Arc::clone(name), spare))
             })
-            .collect()
+            .collect();
+        let runs = self.state.preemptible_on.values().flatten();
+        for task in runs.filter_map(|run| self.state.task(*run)) {
+            if task.kill.is_some() {
+                self.spend(task, &mut spare);
+            }
+        }
+        spare
     }
 
     /// Whether a task's role keeps its guarantee without it.

@@ -222,13 +222,24 @@ impl Cluster {
     /// How much more a role may get at once: what is left of its limit, and what is free beside what
     /// is kept for the guarantees of others.
     pub(crate) fn room_of(&self, role: &str) -> Room {
+        let Room(mut room) = self.room_within_limit(role);
+        let role = top(role);
+        let quota = self.state.roles.get(role).and_then(|r| r.quota.as_ref());
+        let kept = self.kept_for_others(quota, self.charged_to(role));
+        for (i, room) in room.iter_mut().enumerate() {
+            if kept[i] > 0 {
+                *room = (*room).min(self.free_total[i].saturating_sub(kept[i]));
+            }
+        }
+        Room(room)
+    }
+
+    /// What is left of a role's limit, whatever is free.
+    pub(crate) fn room_within_limit(&self, role: &str) -> Room {
         let mut room = [UNBOUNDED; 5];
         let role = top(role);
         let quota = self.state.roles.get(role).and_then(|r| r.quota.as_ref());
-        let charged = self
-            .shares
-            .of_role(role)
-            .map_or([0; 5], |charged| charged.plain());
+        let charged = self.charged_to(role);
         if let Some(quota) = quota {
             for ((room, limit), charged) in room.iter_mut().zip(quota.limit()).zip(charged) {
                 if limit != UNBOUNDED {
@@ -236,13 +247,12 @@ impl Cluster {
                 }
             }
         }
-        let kept = self.kept_for_others(quota, charged);
-        for (i, room) in room.iter_mut().enumerate() {
-            if kept[i] > 0 {
-                *room = (*room).min(self.free_total[i].saturating_sub(kept[i]));
-            }
-        }
         Room(room)
+    }
+
+    fn charged_to(&self, top_role: &str) -> [u64; 5] {
+        let charged = self.shares.of_role(top_role);
+        charged.map_or([0; 5], |charged| charged.plain())
     }
 
     /// What is kept free of a role for the guarantees of others.
