@@ -57,7 +57,8 @@ impl Launcher {
         std::mem::take(&mut self.more)
     }
 
-    /// Launches what fits on the offers: oldest job first, in one call.
+    /// Launches what fits on the offers in one call: the most urgent job first, then the oldest. What was
+    /// taken back for an urgent one would else go to those that it was taken from.
     pub fn launch(
         &mut self,
         cx: &mut Cx<'_>,
@@ -77,7 +78,13 @@ impl Launcher {
             bytes: LAUNCH_BYTES_MAX,
         };
         let mut short = false;
-        for (number, count) in &needs {
+        let priority = |number: &u64| {
+            let spec = jobs.get(number).and_then(|job| job.spec.as_ref());
+            spec.map_or(0, |spec| spec.priority)
+        };
+        let mut order: Vec<(u64, u32)> = needs.iter().map(|(job, n)| (*job, *n)).collect();
+        order.sort_by_key(|(number, _)| (std::cmp::Reverse(priority(number)), *number));
+        for (number, count) in &order {
             let Some(job) = jobs.get_mut(number) else {
                 continue;
             };

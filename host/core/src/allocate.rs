@@ -123,8 +123,9 @@ impl Cluster {
         if let Some(link) = self.links.get_mut(&agent) {
             (link.improved, link.shown, link.missed) = (self.news, self.news, false);
         }
-        self.feed_claims(agent);
+        // It counts as free before claims take of it: what is kept for others is reckoned from all.
         self.show_agent(agent);
+        self.feed_claims(agent);
         self.release_held();
     }
 

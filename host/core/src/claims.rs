@@ -231,7 +231,7 @@ impl Cluster {
             self.wake_gangs();
         } else {
             let offers = leases.iter().map(|lease| lease.offer).collect();
-            self.await_use(framework, offers);
+            self.await_use(framework, &claim.demand.name, offers);
         }
         Some((claim.demand.name, pieces, leases))
     }
@@ -262,7 +262,9 @@ impl Cluster {
         }
         self.release_held();
         // A claim that was complete is so no more: there may be nothing left to have a turn for.
-        losers.into_iter().for_each(|framework| self.rank(framework));
+        losers
+            .into_iter()
+            .for_each(|framework| self.rank(framework));
     }
 
     /// A framework's demands have changed: a claim for one that is no longer wanted ends.

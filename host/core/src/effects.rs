@@ -266,7 +266,7 @@ impl Cluster {
             }
         }
         for launch in &launches {
-            self.launched_on(framework, launch.offer);
+            self.launched(framework, launch);
         }
         let preemptible = self.state.preemptible;
         self.launch_all(framework, launches);

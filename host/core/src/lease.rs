@@ -231,8 +231,8 @@ impl Cluster {
             self.look_again(waiting, agent);
             self.rank(waiting);
         }
-        self.feed_claims(agent);
         self.show_agent(agent);
+        self.feed_claims(agent);
         if !ports.is_empty() {
             // Ports are of the agent: a task on a reservation of it may have waited for one.
             self.agent_reservations_improved(agent);

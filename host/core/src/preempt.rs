@@ -12,8 +12,10 @@ use crate::cluster::{Cluster, Deadline};
 use crate::fit::Conditions;
 use crate::quota::top;
 use crate::state::{FrameworkState, State};
+use crate::turn::Launch;
 use crate::victims::{Hunt, Right};
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
@@ -37,8 +39,8 @@ pub struct Preempting {
     failed: u32,
     /// At which of its demands to begin.
     next: usize,
-    /// Offers of what was taken back for it.
-    offers: BTreeSet<OfferId>,
+    /// The demand for which was taken back what these offers are of.
+    offers: Option<(String, BTreeSet<OfferId>)>,
     /// Tasks that were ended for it last.
     victims: Vec<Run>,
 }
@@ -232,18 +234,24 @@ impl Cluster {
     }
 
     /// What was taken back for a framework is offered to it.
-    pub(crate) fn await_use(&mut self, id: FrameworkId, offers: BTreeSet<OfferId>) {
+    pub(crate) fn await_use(&mut self, id: FrameworkId, demand: &str, offers: BTreeSet<OfferId>) {
         if let Some(host) = self.hosts.get_mut(&id) {
-            host.preempting.offers = offers;
+            host.preempting.offers = Some((demand.into(), offers));
         }
     }
 
-    /// A framework launches on an offer: if that was taken back for it, it was needed.
-    pub(crate) fn launched_on(&mut self, id: FrameworkId, offer: OfferId) {
-        if let Some(host) = self.hosts.get_mut(&id)
-            && host.preempting.offers.contains(&offer)
-        {
-            host.preempting.failed = 0;
+    /// A framework launches: if that is on what was taken back, and for the demand for which it was,
+    /// it was needed.
+    pub(crate) fn launched(&mut self, id: FrameworkId, launch: &Launch) {
+        let Some(host) = self.hosts.get_mut(&id) else {
+            return;
+        };
+        let preempting = &mut host.preempting;
+        let used = preempting.offers.as_ref().is_some_and(|(demand, offers)| {
+            launch.demand.as_deref() == Some(demand) && offers.contains(&launch.offer)
+        });
+        if used {
+            preempting.failed = 0;
         }
     }
 }

@@ -24,6 +24,7 @@ mod network;
 mod operators;
 mod people;
 mod play;
+mod preemption;
 mod show;
 
 pub use play::{Bug, Faults, Outcome, Pace, Play, Problem};
@@ -128,6 +129,8 @@ struct Master {
     leases: BTreeMap<TurnId, Vec<(AgentId, Resources)>>,
     /// The top-level role of each of those turns.
     roles: BTreeMap<TurnId, String>,
+    /// For what must hold of preemption.
+    known: preemption::Known,
 }
 
 /// A machine's live connection.

@@ -47,7 +47,9 @@ impl Playing<'_> {
             return;
         }
         let sizes = 0..self.kind.sizes.len();
-        let Some(size) = sizes.rev().find(|size| offer.free.contains(&self.kind.sizes[*size]))
+        let Some(size) = sizes
+            .rev()
+            .find(|size| offer.free.contains(&self.kind.sizes[*size]))
         else {
             return;
         };
@@ -136,7 +138,10 @@ impl Playing<'_> {
                 continue;
             }
             let volumes = &known.record.volumes;
-            for volume in volumes.iter().filter(|it| it.state != VolumeState::Destroying) {
+            for volume in volumes
+                .iter()
+                .filter(|it| it.state != VolumeState::Destroying)
+            {
                 self.ledger
                     .destroy_volume(id, &volume.name)
                     .expect("nobody uses it");

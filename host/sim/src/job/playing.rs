@@ -193,7 +193,9 @@ impl Playing<'_> {
             }
         }
         if !placements.is_empty() {
-            self.ledger.launch(placements).expect("what is offered fits");
+            self.ledger
+                .launch(placements)
+                .expect("what is offered fits");
         }
     }
 
@@ -308,8 +310,7 @@ fn count_ended(event: &GuestEvent, progress: &mut Progress) {
     for task in tasks.iter().filter(|task| task.status.state.is_final()) {
         // Machines of the simulation forget nothing, and volumes are where they were made.
         assert!(
-            task.status.reason != Reason::AgentForgot
-                && task.status.reason != Reason::VolumeFailed,
+            task.status.reason != Reason::AgentForgot && task.status.reason != Reason::VolumeFailed,
             "task {} is lost without a cause",
             task.record.id()
         );

@@ -83,9 +83,9 @@ pub fn act(file: FileAct) -> Result<Act, String> {
                 what,
             })
         }
-        _ => Err(
-            "one of drain, deactivate, activate, gone, role, reserve, volume, give_back".into(),
-        ),
+        _ => {
+            Err("one of drain, deactivate, activate, gone, role, reserve, volume, give_back".into())
+        }
     }
 }
 

@@ -376,6 +376,7 @@ fn expand(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workload::What;
 
     const GOOD: &str = r#"
 duration = "2h"

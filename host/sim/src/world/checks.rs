@@ -4,8 +4,8 @@
 //! All of it is reckoned anew from the records, from what turns were offered and from what the master
 //! has said; not from the sums that the core keeps.
 
-use super::operators::Standing;
 use super::World;
+use super::operators::Standing;
 use mezzo_agent_core::Volume;
 use mezzo_core::State;
 use mezzo_core::state::AgentState;

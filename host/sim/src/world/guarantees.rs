@@ -58,7 +58,9 @@ impl Master {
             }
         }
         let claims = self.cluster.claims().iter();
-        let claims_still = claims.map(|claim| claim.framework).any(|id| id == turn.framework);
+        let claims_still = claims
+            .map(|claim| claim.framework)
+            .any(|id| id == turn.framework);
         if let Some(claimed) = before.get(&turn.framework).filter(|_| !claims_still) {
             for (all, claimed) in amount.iter_mut().zip(claimed.plain()) {
                 *all = all.saturating_sub(claimed);

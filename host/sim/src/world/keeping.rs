@@ -88,9 +88,7 @@ impl World {
         };
         let known = agent.reservations.iter();
         let known = known.filter_map(|id: &ReservationId| state.reservation(*id));
-        let ours = |known: &&Arc<Reservation>| {
-            matches!(&known.record.made_by, Maker::Principal(name) if &**name == OPERATORS)
-        };
+        let ours = |known: &&Arc<Reservation>| matches!(&known.record.made_by, Maker::Principal(name) if &**name == OPERATORS);
         known.filter(ours).cloned().collect()
     }
 

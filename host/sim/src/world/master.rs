@@ -2,13 +2,14 @@
 //! that writes in order.
 
 use super::guarantees::{Claimed, Offered};
+use super::preemption::{Before, Known};
 use super::{Bug, Down, Happens, Master, Mood, World};
 use crate::guest::Ran;
 use mezzo_agent_core::{Kill, Launch, Volume};
 use mezzo_core::outbox::Outbox;
 use mezzo_core::turn::Fault;
 use mezzo_core::{Action, Batch, Cluster, ClusterLimits, Effects, Event, FaultKind, Turn};
-use mezzo_types::{BatchId, Instant, ReservationId};
+use mezzo_types::{BatchId, Instant, ReservationId, Run};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -21,7 +22,10 @@ const SLOW_CPU_US: u64 = 200_000;
 struct Done {
     /// Before it.
     claimed: Claimed,
+    /// Before it.
+    before: Before,
     offered: Vec<Offered>,
+    preempted: Vec<Run>,
 }
 
 impl World {
@@ -40,6 +44,7 @@ impl World {
         self.masters += 1;
         self.master = Some(Master {
             number: self.masters,
+            known: Known::of(cluster.state()),
             cluster,
             outbox: Outbox::default(),
             writing: VecDeque::new(),
@@ -113,12 +118,19 @@ impl World {
     /// One step of the core, and what comes of it.
     pub(super) fn step(&mut self, event: Event) {
         let now = self.instant();
+        // It goes through all machines, and the full check through all tasks as well.
+        let check_quota = (self.play.check_every / CHECKS_OF_GUARANTEES).max(1);
+        let in_part = (self.steps + 1).is_multiple_of(check_quota);
+        let in_full = (self.steps + 1).is_multiple_of(self.play.check_every);
+        let before = self.before_preemption(in_full);
         let Some(master) = &mut self.master else {
             return;
         };
         let mut done = Done {
             claimed: master.claimed(),
+            before,
             offered: Vec::new(),
+            preempted: Vec::new(),
         };
         let mut actions = Vec::new();
         master.cluster.step(now, event, &mut actions);
@@ -133,20 +145,20 @@ impl World {
         if dies_after.is_some() {
             return self.crash_master();
         }
-        // It goes through all machines, and the full check through all tasks as well.
-        let check_guarantees = (self.play.check_every / CHECKS_OF_GUARANTEES).max(1);
-        if self.operators.quota
-            && self.steps.is_multiple_of(check_guarantees)
-            && let Some(master) = &self.master
-            && let Err(problem) = master.guarantees_hold(&done.offered)
-        {
+        if let Err(problem) = self.check_done(&done, in_part, in_full) {
             panic!("{problem}");
         }
-        if self.steps.is_multiple_of(self.play.check_every)
-            && let Err(problem) = self.check_all()
-        {
-            panic!("{problem}");
+    }
+
+    /// What must hold after a step.
+    fn check_done(&mut self, done: &Done, in_part: bool, in_full: bool) -> Result<(), String> {
+        if let Some(master) = &mut self.master {
+            master.check_preempted(&done.preempted, &done.before)?;
+            if self.operators.quota && in_part {
+                master.guarantees_hold(&done.offered)?;
+            }
         }
+        if in_full { self.check_all() } else { Ok(()) }
     }
 
     fn act_on(&mut self, number: u64, action: Action, done: &mut Done) {
@@ -156,6 +168,7 @@ impl World {
         match action {
             Action::Commit(batch) => {
                 let id = batch.id;
+                done.preempted.extend(master.known.preempted(&batch));
                 master.outbox.issued(id);
                 master.writing.push_back(batch);
                 self.after(
@@ -165,9 +178,8 @@ impl World {
                 );
             }
             Action::Turn(turn) => {
-                if self.operators.quota {
-                    done.offered.extend(master.note_leases(&turn, &done.claimed));
-                }
+                done.offered
+                    .extend(master.note_leases(&turn, &done.claimed));
                 self.begin_turn(number, turn);
             }
             Action::DropInstance(instance) => self.guest.drop_instance(instance),

@@ -143,7 +143,11 @@ impl World {
             }
             writeln!(text, " milli-cpus")?;
         }
-        for known in state.reservations.keys().filter_map(|id| state.reservation(*id)) {
+        for known in state
+            .reservations
+            .keys()
+            .filter_map(|id| state.reservation(*id))
+        {
             let record = &known.record;
             let volumes = record.volumes.iter().map(|it| it.name.to_string());
             writeln!(
