@@ -53,8 +53,6 @@ fn all_of_it_comes() {
         "what: Reserve",
         "what: Volume",
         "what: GiveBack",
-        "Reserve(",
-        "Unreserve {",
         "CreateVolume {",
         "DestroyVolume {",
         ": make volume v",

@@ -423,7 +423,7 @@ reserve = { machine = 1, role = "dev", cpu = 2, disk = "10GiB", for = "30m" }
             ),
             (
                 ("drain = 2", "volume = { machine = 2, size = \"0B\" }"),
-                "w.toml:42: volume: its size is at least 1B",
+                "w.toml:41: volume: its size is at least 1B",
             ),
             (
                 ("count = 2", "count = 2\nname = \"x\""),
