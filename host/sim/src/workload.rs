@@ -8,6 +8,7 @@
 mod acts;
 mod fields;
 mod file;
+mod frameworks;
 mod generate;
 mod short;
 mod units;

@@ -100,7 +100,7 @@ fn a_workload_with_operators_is_played_to_its_end() {
         Some(ended("lost"))
     );
     assert_eq!(report.launches, report.ended.values().sum::<u64>());
-    assert_eq!(report.preempted, 0, "nothing is preempted yet");
+    assert_eq!(report.preempted, 0, "nothing may be preempted");
     let dev = &report.roles[0];
     assert_eq!((dev.name.as_str(), dev.weight), ("dev", 2));
     // It wants 400 processors, and has at most 32 of 64, and then 40.
@@ -109,6 +109,94 @@ fn a_workload_with_operators_is_played_to_its_end() {
         "{report}"
     );
     assert!(dev.waiting.max_ms > 120_000, "{report}");
+}
+
+/// Three frameworks of one role: what is urgent takes back from what may be preempted, gangs wait for
+/// their turn, and all of it keeps parts of offers with volumes; operators keep a part of a machine too.
+const PRIORITIES: &str = r#"
+duration = "30m"
+ends = "when-all-is-done"
+
+[[machines]]
+count = 4
+cpu = 8
+memory = "32GiB"
+disk = "100GiB"
+
+[[roles]]
+name = "prod"
+guarantee = { cpu = 16 }
+
+[[frameworks]]
+name = "spare"
+role = "prod"
+tasks = 100
+priority = -1
+preemptible = true
+keeps = 0.02
+
+[[frameworks.shapes]]
+cpu = 1
+memory = "1GiB"
+disk = "1GiB"
+takes = "5m"
+
+[[frameworks]]
+name = "urgent"
+role = "prod"
+priority = 10
+from = "2m"
+rate = 0.02
+
+[[frameworks.shapes]]
+cpu = 2
+memory = "1GiB"
+takes = "1m"
+
+[[frameworks]]
+name = "train"
+role = "dev"
+rate = 0.05
+together = 12
+
+[[frameworks.shapes]]
+cpu = 1
+memory = "1GiB"
+takes = "1m"
+
+[[operators]]
+at = "1m"
+reserve = { machine = 0, role = "dev", cpu = 2, disk = "10GiB", for = "10m" }
+
+[[operators]]
+at = "2m"
+volume = { machine = 0, size = "5GiB" }
+
+[[operators]]
+at = "20m"
+give_back = 0
+"#;
+
+#[test]
+fn gangs_priorities_and_reservations_are_played_to_their_end() {
+    let workload = Workload::read("test.toml", PRIORITIES).expect("it is good");
+    let report = to_the_end(Play::of(1, workload));
+    assert_eq!(report.started, report.arrived, "{report}");
+    assert!(report.preempted > 10, "{report}");
+    assert_eq!(
+        report.reasons.get("preempted").copied(),
+        Some(report.preempted)
+    );
+    assert_eq!(report.launches, report.arrived + report.preempted);
+    // Gangs wait for as many tasks of others to end, and are counted task by task.
+    let dev = &report.roles[0];
+    assert_eq!((dev.name.as_str(), dev.started % 12), ("dev", 0));
+    assert!(dev.started >= 48 && dev.waiting.max_ms > 1_000, "{report}");
+    assert!(
+        report
+            .to_string()
+            .contains(&format!("{} preempted", report.preempted))
+    );
 }
 
 #[test]

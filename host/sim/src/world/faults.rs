@@ -46,6 +46,9 @@ impl World {
                 // It returns in another boot.
                 self.say(format_args!("machine {machine} reboots"));
                 self.machines[machine].reboot();
+                if self.play.bug == Some(Bug::LosesVolumes) {
+                    self.machines[machine].lose_volumes();
+                }
                 self.agent_is_away(machine);
             }
             11 => self.partition(1_000),

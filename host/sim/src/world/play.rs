@@ -153,17 +153,20 @@ pub enum Bug {
     CommitsFaults,
     /// A master that takes the lead takes half a batch for a whole one.
     TrustsWhatIsTorn,
+    /// A machine that is started anew has lost its volumes.
+    LosesVolumes,
 }
 
 impl Bug {
     /// Every one.
-    pub const ALL: [Bug; 6] = [
+    pub const ALL: [Bug; 7] = [
         Bug::SpeaksTooEarly,
         Bug::AcknowledgesTooEarly,
         Bug::ForgetsABatch,
         Bug::ExecutesTwice,
         Bug::CommitsFaults,
         Bug::TrustsWhatIsTorn,
+        Bug::LosesVolumes,
     ];
 
     /// As it is written everywhere.
@@ -176,6 +179,7 @@ impl Bug {
             Bug::ExecutesTwice => "executes-twice",
             Bug::CommitsFaults => "commits-faults",
             Bug::TrustsWhatIsTorn => "trusts-what-is-torn",
+            Bug::LosesVolumes => "loses-volumes",
         }
     }
 }
