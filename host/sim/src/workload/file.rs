@@ -229,7 +229,6 @@ pub(super) fn role(file: FileRole) -> Result<Role, String> {
 mod tests {
     use super::super::What;
     use super::*;
-    use crate::workload::What;
 
     const GOOD: &str = r#"
 duration = "2h"
