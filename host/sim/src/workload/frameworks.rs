@@ -89,7 +89,7 @@ pub fn expand(
             "together: from 1 to {TOGETHER_MAX}, not {together}"
         )));
     }
-    if file.tasks % together != 0 {
+    if !file.tasks.is_multiple_of(together) {
         return Err(wrong(format!(
             "tasks: gangs of {together}, so a multiple of that, not {}",
             file.tasks
