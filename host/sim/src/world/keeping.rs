@@ -22,7 +22,7 @@ impl World {
         let Some(agent) = self.operators.agents[keep.machine] else {
             return Todo::Later;
         };
-        Todo::Ask(Request::Reserve(event::Reserve {
+        Todo::ask(Request::Reserve(event::Reserve {
             agent,
             role: keep.role.clone(),
             amount: keep.amount.clone(),
@@ -44,7 +44,7 @@ impl World {
         };
         let name = (0..).map(|n| format!("v{n}"));
         let mut free = name.filter(|name| known.record.volume(name).is_none());
-        Todo::Ask(Request::CreateVolume {
+        Todo::ask(Request::CreateVolume {
             reservation: known.record.id,
             name: free.next().unwrap_or_default(),
             size_bytes,
@@ -66,13 +66,13 @@ impl World {
         let volumes = &known.record.volumes;
         let there = |state| state != VolumeState::Destroying;
         match volumes.iter().find(|volume| there(volume.state)) {
-            Some(volume) => Todo::Ask(Request::DestroyVolume {
+            Some(volume) => Todo::ask(Request::DestroyVolume {
                 reservation,
                 name: volume.name.to_string(),
                 principal,
             }),
             None if !volumes.is_empty() => Todo::Later,
-            None => Todo::Ask(Request::Unreserve {
+            None => Todo::ask(Request::Unreserve {
                 reservation,
                 principal,
             }),

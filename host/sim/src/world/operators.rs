@@ -24,11 +24,17 @@ pub struct Acting {
 #[derive(Debug)]
 pub enum Todo {
     /// This.
-    Ask(Request),
+    Ask(Box<Request>),
     /// It is not to be had now: a machine is not known yet, or something is on its way.
     Later,
     /// Nothing: there is none of what it is about.
     Nothing,
+}
+
+impl Todo {
+    pub(super) fn ask(request: Request) -> Todo {
+        Todo::Ask(Box::new(request))
+    }
 }
 
 /// See the module.
@@ -193,7 +199,7 @@ impl World {
         let principal = Arc::from("sim");
         let (machine, change) = match &acting.what {
             What::Role(role) => {
-                return Todo::Ask(Request::SetRole {
+                return Todo::ask(Request::SetRole {
                     role: role.name.clone(),
                     change: RoleChange {
                         weight: Some(role.weight),
@@ -219,7 +225,7 @@ impl World {
             What::GiveBack(machine) => return self.give_back(*machine),
         };
         match self.operators.agents[machine] {
-            Some(agent) => Todo::Ask(Request::ChangeAgent {
+            Some(agent) => Todo::ask(Request::ChangeAgent {
                 agent,
                 change,
                 principal,

@@ -172,7 +172,7 @@ impl World {
             Ask::Install(n) => Some(self.install(*n)),
             Ask::Submit(n, up_to) => Some(self.submission(*n, *up_to, id)),
             Ask::Act(acting) => match self.act(acting) {
-                Todo::Ask(request) => Some(request),
+                Todo::Ask(request) => Some(*request),
                 Todo::Later => None,
                 Todo::Nothing => return self.acted(&acting.clone(), true),
             },
