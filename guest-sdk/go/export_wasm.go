@@ -16,6 +16,10 @@ var (
 	live     *Instance
 )
 
+func init() {
+	wired.Host, wired.FailTurn, wired.ExplainPanic = Host(master{}), failTurn, explainPanic
+}
+
 func export(start Start[Framework]) {
 	if exported != nil {
 		panic("mezzo: Export is called twice; a component is one framework")
@@ -65,12 +69,12 @@ func exportedHandle(now uint64, eventsAt, eventsLen uint32) {
 	canon.Leave()
 	defer explainPanic()
 	if err := live.Handle(master{}, instant(now), events); err != nil {
-		FailTurn(err)
+		failTurn(err)
 	}
 }
 
-// FailTurn undoes the turn and ends the instance; the error is the fault's message. Only for the package web.
-func FailTurn(err error) {
+// failTurn undoes the turn and ends the instance; the error is the fault's message.
+func failTurn(err error) {
 	fmt.Fprintln(os.Stderr, strings.ReplaceAll(err.Error(), "\n", " "))
 	canon.Trap()
 }
@@ -95,5 +99,5 @@ func explainPanic() {
 		}
 	}
 	master{}.Log(slog.LevelError, "the turn is undone: it panicked"+where.String())
-	FailTurn(fmt.Errorf("panic: %v", value))
+	failTurn(fmt.Errorf("panic: %v", value))
 }

@@ -4,7 +4,7 @@ package main
 import (
 	"fmt"
 
-	"mezzo.dev/go"
+	mezzo "mezzo.dev/go"
 )
 
 type hello struct {
