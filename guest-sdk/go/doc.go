@@ -31,5 +31,6 @@
 // turn leaves behind goes on in a later turn, if that one waits for something. A Cx belongs to its turn, and to one
 // goroutine at a time.
 //
-// Time is the turn's: time.Now does not move within it, and time.Sleep returns at once. Use [Cx.SetTimer] to be woken.
+// Time is the turn's: time.Now moves only by what the turn sleeps, and sleeping takes no time. Use [Cx.SetTimer] to be
+// woken.
 package mezzo

@@ -24,8 +24,7 @@ const (
 	GiB uint64 = 1 << 30
 )
 
-// A Label is a note for people and for the framework itself; the master does not look at it. A map of labels goes from
-// key to value.
+// Labels are notes for people and for the framework itself, by key; the master does not look at them.
 type Labels map[string]string
 
 // instant reads the contract's milliseconds since 1970.

@@ -226,6 +226,9 @@ func calls(cx *mezzo.Cx) error {
 	if err := cx.SetTimer("later", 1500*time.Microsecond); err != nil {
 		return err
 	}
+	if err := cx.SetTimer("never", time.Second); err != nil {
+		return err
+	}
 	cx.CancelTimer("never")
 	if err := cx.SetTimer("", time.Second); err == nil {
 		return errors.New("a timer without a name is accepted")

@@ -8,9 +8,7 @@ use mezzo_types::{
     InstanceId, Instant, Label, OfferId, PortSet, RequestId, ReservationId, Resources, Run,
     Runtime, Status, TaskLimits, TaskSpec, TurnId,
 };
-use mezzo_wasm::{
-    CompileCommand, Level, LogSink, Sandbox, SandboxConfig, SandboxLimits, Workers,
-};
+use mezzo_wasm::{CompileCommand, Level, LogSink, Sandbox, SandboxConfig, SandboxLimits, Workers};
 use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -55,20 +53,62 @@ fn encode(mut module: Vec<u8>, wit: &Path) -> Vec<u8> {
     let utf8 = wit_component::StringEncoding::UTF8;
     wit_component::embed_component_metadata(&mut module, &resolve, world, utf8, false)
         .expect("it is a module");
-    let adapter =
-        wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER;
-    let encoder = wit_component::ComponentEncoder::default().validate(true);
-    let encoder = encoder.module(&module).expect("it fits the contract");
-    let encoder = encoder.adapter("wasi_snapshot_preview1", adapter);
-    encoder.expect("it fits WASI").encode().expect("it encodes")
+    let adapter = wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER;
+    wit_component::ComponentEncoder::default()
+        .validate(true)
+        .module(&module)
+        .expect("it fits the contract")
+        .adapter("wasi_snapshot_preview1", adapter)
+        .expect("it fits WASI")
+        .encode()
+        .expect("it encodes")
 }
 
-/// The compiled component's folder: compiling it takes seconds.
-fn cache() -> &'static Path {
+fn open(folder: &Path, log: Arc<dyn LogSink>) -> Sandbox {
+    let sandbox = Sandbox::open(SandboxConfig {
+        source: None,
+        cache_dir: folder.to_owned(),
+        compile: CompileCommand {
+            program: PathBuf::from(env!("CARGO_BIN_EXE_mezzo-go-host-test")),
+            args: Vec::new(),
+        },
+        limits: SandboxLimits {
+            instances_max: 4,
+            ..SandboxLimits::default()
+        },
+        log,
+    });
+    sandbox.unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn prepare(sandbox: &Sandbox) -> Digest {
+    let bytes = component();
+    let digest = Digest(Sha256::digest(bytes).into());
+    let prepared = sandbox.prepare(digest, bytes);
+    prepared.unwrap_or_else(|refused| panic!("{refused}"));
+    digest
+}
+
+/// A folder with the compiled component, made once for each test program: compiling takes seconds.
+fn compiled() -> &'static Path {
     static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
-    FOLDER
-        .get_or_init(|| tempfile::tempdir().expect("a folder"))
-        .path()
+    let made = FOLDER.get_or_init(|| {
+        let folder = tempfile::tempdir().expect("a folder");
+        prepare(&open(folder.path(), Arc::new(Lines::default())));
+        folder
+    });
+    made.path()
+}
+
+/// The same for one sandbox.
+fn cache() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for entry in std::fs::read_dir(compiled()).expect("it is there") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("it has a name");
+        std::fs::copy(&path, folder.path().join(name)).expect("it is copied");
+    }
+    folder
 }
 
 /// What the framework has logged.
@@ -95,34 +135,17 @@ pub struct Guest {
     setup: Setup,
     instance: u64,
     turns: u64,
+    _folder: tempfile::TempDir,
 }
 
 impl Guest {
     /// Installed, not started.
     pub fn new(options: &str) -> Guest {
-        static COMPILING: Mutex<()> = Mutex::new(());
         let lines = Arc::new(Lines::default());
+        let folder = cache();
         let log = Arc::clone(&lines) as Arc<dyn LogSink>;
-        let sandbox = Sandbox::open(SandboxConfig {
-            source: None,
-            cache_dir: tempfile::tempdir_in(cache()).expect("a folder").keep(),
-            compile: CompileCommand {
-                program: PathBuf::from(env!("CARGO_BIN_EXE_mezzo-go-host-test")),
-                args: Vec::new(),
-            },
-            limits: SandboxLimits {
-                instances_max: 4,
-                ..SandboxLimits::default()
-            },
-            log,
-        });
-        let sandbox = Arc::new(sandbox.unwrap_or_else(|error| panic!("{error}")));
-        let bytes = component();
-        let component = Digest(Sha256::digest(bytes).into());
-        let one_at_a_time = COMPILING.lock();
-        let prepared = sandbox.prepare(component, bytes);
-        drop(one_at_a_time);
-        prepared.unwrap_or_else(|refused| panic!("{refused}"));
+        let sandbox = Arc::new(open(folder.path(), log));
+        let component = prepare(&sandbox);
         let (sender, ended) = channel();
         let workers = Workers::start(Arc::clone(&sandbox), 1, move |_, result, _| {
             // The receiver is gone when the test has failed already.
@@ -145,6 +168,7 @@ impl Guest {
             },
             instance: 1,
             turns: 0,
+            _folder: folder,
         }
     }
 
@@ -206,6 +230,9 @@ impl Guest {
                     None => self.view.state.remove(key),
                 };
             }
+            let state = self.view.state.iter();
+            let bytes = state.map(|(key, value)| (key.len() + value.len()) as u64);
+            self.view.state_bytes = bytes.sum();
             if let Some(want) = &effects.want {
                 self.view.demands = Arc::new(want.clone());
             }
@@ -265,7 +292,7 @@ impl Guest {
 }
 
 fn ports() -> PortSet {
-    "31000-31010".parse().expect("a range of ports")
+    PortSet::range(31_000, 31_010)
 }
 
 /// A task of the master's record.
