@@ -1,6 +1,7 @@
 package mezzotest
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -23,7 +24,7 @@ func (c *Cluster[F]) AddAgent(total mezzo.Resources, attributes ...mezzo.Attribu
 	c.world.agents[id] = &agent{
 		info: mezzo.Agent{
 			ID:         id,
-			Hostname:   "agent-" + c.setup.Role,
+			Hostname:   fmt.Sprintf("agent-%d", id),
 			Address:    "127.0.0.1",
 			Attributes: attributes,
 			Total:      total,

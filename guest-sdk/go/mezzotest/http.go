@@ -87,7 +87,7 @@ func (c *Cluster[F]) Stream(id mezzo.StreamID) (body string, open bool) {
 // LeaveStream: the client of a stream goes away.
 func (c *Cluster[F]) LeaveStream(id mezzo.StreamID) {
 	if stream := c.world.streams[id]; stream != nil && stream.open {
-		stream.open, stream.clientGone = false, true
+		stream.open = false
 		c.world.streamsGone = append(c.world.streamsGone, id)
 	}
 }

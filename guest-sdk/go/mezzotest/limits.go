@@ -22,8 +22,6 @@ type Limits struct {
 	Reservations int
 	// Timers at a time.
 	Timers int
-	// Response streams at a time.
-	Streams int
 }
 
 func defaultLimits() Limits {
@@ -38,6 +36,5 @@ func defaultLimits() Limits {
 		Demands:         1_000,
 		Reservations:    10_000,
 		Timers:          1_000,
-		Streams:         100,
 	}
 }

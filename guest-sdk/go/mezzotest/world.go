@@ -34,9 +34,8 @@ type agent struct {
 }
 
 type stream struct {
-	body       []byte
-	open       bool
-	clientGone bool
+	body []byte
+	open bool
 }
 
 // told is what one turn was told, to be taken as handled once it has committed.
