@@ -100,6 +100,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("mezzo-guest-build", &[]),
     ("mezzo-bundle", &["mezzo-guest-build"]),
     ("mezzo-test-guests", &["mezzo-guest-build"]),
+    // What runs the Go SDK in the sandbox, for its tests alone.
+    (
+        "mezzo-go-host-test",
+        &["mezzo-types", "mezzo-core", "mezzo-wasm"],
+    ),
     ("xtask", &[]),
 ];
 

@@ -1,0 +1,5 @@
+//go:build !wasm
+
+package mezzo
+
+func export(Start[Framework]) {}

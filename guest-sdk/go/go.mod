@@ -1,0 +1,3 @@
+module mezzo.dev/go
+
+go 1.25
