@@ -84,7 +84,7 @@ class Table(MutableMapping[K, T]):
     def __init__(self, host: Host, journal: Journal, prefix: str, kind: Callable[..., T], key: type[K]) -> None:
         self._prefix = prefix
         self._journal = journal
-        self._key = key
+        self._key: Callable[[str], K] = key
         self._number = key is int
         self._rows: dict[K, T] = {}
         self._written: dict[K, bytes] = {}
