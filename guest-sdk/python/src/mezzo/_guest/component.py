@@ -8,6 +8,7 @@ import linecache
 import logging
 import os
 import sys
+import traceback
 import types
 from collections.abc import Sequence
 from typing import Any
@@ -37,23 +38,15 @@ class Component:
             instance.start(self._host, self._streams, now, lift.setup(setup))
         except Error as error:
             raise Err(str(error)) from error
-        except BaseException as error:
-            raise _without_sdk(error) from None
         self._instance = instance
 
     def handle(self, now: int, events: Sequence[Any]) -> None:
-        try:
-            self._started().handle(self._host, self._streams, now, [lift.event(event) for event in events])
-        except BaseException as error:
-            raise _without_sdk(error) from None
+        self._started().handle(self._host, self._streams, now, [lift.event(event) for event in events])
 
     def request(self, now: int, request: Any) -> Any:
         from wit_world.exports import web
 
-        try:
-            response = self._started().request(self._host, self._streams, now, lift.request(request))
-        except BaseException as error:
-            raise _without_sdk(error) from None
+        response = self._started().request(self._host, self._streams, now, lift.request(request))
         headers = [web.Header(name, value) for name, value in response.headers]
         body = web.Body_Stream() if response.body is None else web.Body_Full(response.body)
         return web.Response(response.status, headers, body)
@@ -93,6 +86,7 @@ def build(framework: type[Framework], *, streams: bool) -> Component:
     lift.check()
     component = Component(framework, StreamImports() if streams else None)
     log.install(Imports().log)
+    sys.excepthook = _report
     # A component is one process with one thread; asking for their names costs a record's time.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     _keep_sources()
@@ -114,10 +108,14 @@ def _keep_sources() -> None:
             linecache.cache[path] = (sum(map(len, lines)), None, lines, path)
 
 
-def _without_sdk(error: BaseException) -> BaseException:
-    """The error with a traceback that begins in the framework's own code."""
+def _report(kind: type[BaseException], error: BaseException, trace: types.TracebackType | None) -> None:
+    """What is said of an exception that ends the instance: its traceback from the framework's own code on as an error
+    of the log, and its last line on standard error, where the master looks for what it says of the fault."""
     own = os.path.dirname(os.path.dirname(__file__)) + os.sep
-    trace: types.TracebackType | None = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(own):
-        trace = trace.tb_next
-    return error.with_traceback(trace) if trace is not None else error
+    start = trace
+    while start is not None and start.tb_frame.f_code.co_filename.startswith(own):
+        start = start.tb_next
+    lines = traceback.format_exception(kind, error, start or trace)
+    text = "".join(lines).rstrip().encode("utf-8", "replace").decode()
+    Imports().log(logging.ERROR, text)
+    print(text.rsplit("\n", 1)[-1], file=sys.stderr)
