@@ -333,7 +333,6 @@ class Cluster(Generic[F]):
             return
         self._world.commit(turn.effects)
         self._setup.upgraded_from = None
-        self._faults_in_a_row = 0
         self._instance = instance
 
     def _one_turn(self, told: Told, call: Callable[[Instance[F], Turn], R]) -> R | None:
