@@ -99,12 +99,13 @@ def test_demands_that_break_a_rule_are_refused(run: Run) -> None:
             ([Demand("d", each, reservations=list(range(1_001)))], "1,000"),
             ([Demand("d", each, reservations=[1], together=True)], "together"),
             ([Demand("d", each, count=-1)], "count"),
+            ([Demand("d", amount(1 << 53))], "out of range"),
         ):
             with pytest.raises(errors.Invalid, match=words):
                 cx.want(demands)
         with pytest.raises(errors.Limit, match="demands-max"):
             cx.want([Demand(name, each) for name in "abc"])
-        cx.want([Demand("a", each), Demand("b", each, 0)])
+        cx.want([Demand("a", each), Demand("b", amount((1 << 53) - 1), 0)])
 
     run.turn(script)
     assert [demand.name for demand in run.cluster.demands] == ["a"], "what none is wanted of is left out"

@@ -19,8 +19,10 @@ from mezzo import (
     Comparison,
     Condition,
     Container,
+    Cx,
     Demand,
     File,
+    Framework,
     Module,
     Mount,
     Placement,
@@ -28,6 +30,7 @@ from mezzo import (
     Preference,
     Process,
     Resources,
+    Setup,
     Task,
     TaskState,
     errors,
@@ -166,3 +169,43 @@ def test_calls_and_exports_have_the_contracts_shape(bindings: Path, tmp_path: Pa
         command += ["--follow-imports=silent", "--config-file", str(HERE.parent / "pyproject.toml")]
         done = subprocess.run(command, cwd=HERE.parent, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout
+
+
+class Asking(Framework):
+    def start(self, cx: Cx, setup: Setup) -> None:
+        cx.want([Demand("d", Resources(1))])
+
+    def timer(self, cx: Cx, name: str) -> None:
+        raise KeyError(name)
+
+
+def test_what_start_refuses_with_is_its_error(guest: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    component, driver = guest("mezzo._guest.component"), guest("wit_world.imports.driver")
+    err = guest("componentize_py_types").Err
+    setup = guest("wit_world.exports.scheduler").Setup("n", "r", "{}", None)
+
+    def refuse(demands: list[Any]) -> None:
+        raise err(driver.Refusal_Limit(f"demands-max: {demands[0].name}"))
+
+    monkeypatch.setattr(driver, "want", refuse)
+    with pytest.raises(err) as caught:
+        component.Component(Asking, None).start(0, setup)
+    assert caught.value.value == "demands-max: d"
+
+
+def test_the_end_of_an_instance_is_told_from_the_frameworks_own_code_on(
+    guest: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    component, driver = guest("mezzo._guest.component"), guest("wit_world.imports.driver")
+    scheduler, log = guest("wit_world.exports.scheduler"), guest("wit_world.imports.log")
+    lines: list[tuple[str, str]] = []
+    monkeypatch.setattr(driver, "want", lambda demands: None)
+    monkeypatch.setattr(log, "write", lambda level, message: lines.append((level.name, message)))
+    own = component.Component(Asking, None)
+    own.start(0, scheduler.Setup("n", "r", "{}", None))
+    with pytest.raises(KeyError) as caught:
+        own.handle(1, [scheduler.Event_Timer("é")])
+    component._report(caught.type, caught.value, caught.tb.tb_next)
+    ((level, text),) = lines
+    assert level == "ERROR" and "raise KeyError(name)" in text and "framework.py" not in text
+    assert text.endswith("KeyError: 'é'") and capsys.readouterr().err == "KeyError: 'é'\n"

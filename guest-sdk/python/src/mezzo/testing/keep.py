@@ -21,8 +21,16 @@ NUMBER_MAX = (1 << 53) - 1
 """The largest number that the contract knows."""
 
 
+def in_range(amount: Resources) -> bool:
+    """Whether the master takes such amounts."""
+    numbers = (amount.cpu_milli, amount.memory_bytes, amount.disk_bytes, *amount.custom.values())
+    return all(number <= NUMBER_MAX for number in numbers)
+
+
 def reserve(turn: Turn, offer_id: int, amount: Resources, labels: dict[str, str], until: int | None) -> Reserved:
     effects = turn.effects
+    if not in_range(amount):
+        raise Invalid("amount: out of range")
     if Resources().holds(amount):
         raise Invalid("amount: it is nothing")
     if amount.ports:

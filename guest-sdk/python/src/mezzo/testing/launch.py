@@ -12,6 +12,7 @@ from mezzo.cluster import Agent, Launched, Offer, TaskState, TaskStatus
 from mezzo.errors import Insufficient, Invalid, Limit, Unknown
 from mezzo.resources import Resources
 from mezzo.task import Container, Mount, Placement, Process, Task
+from mezzo.testing.keep import in_range
 from mezzo.testing.world import FakeReservation, Launch, without_ports
 
 if TYPE_CHECKING:
@@ -157,6 +158,8 @@ def _check_task(task: Task) -> None:
 
     if not is_name(task.id):
         raise refuse("id", "1 to 128 of a-z A-Z 0-9 . _ -, the first a letter or a digit")
+    if not in_range(task.resources):
+        raise refuse("resources", "out of range")
     work = task.workload
     if not isinstance(work, Container) and not (work.argv and work.argv[0]):
         raise refuse("argv[0]", "a program; it may not be empty")

@@ -211,6 +211,8 @@ def _broken_rule(demand: Demand, names: set[str]) -> str | None:
         return "the name is in the list twice"
     if demand.each == Resources() and not demand.fixed_ports:
         return "`each` asks for nothing"
+    if not keep.in_range(demand.each):
+        return "`each` is out of range"
     if len(demand.reservations) > RESERVATIONS_PER_DEMAND_MAX:
         return "more than 1,000 reservations"
     if demand.together and demand.reservations:
