@@ -85,6 +85,7 @@ def build(framework: type[Framework], *, streams: bool) -> Component:
     """Called at the end of the app's module, while the component is built."""
     lift.check()
     component = Component(framework, StreamImports() if streams else None)
+    _drop_stderr_handlers()
     log.install(Imports().log)
     sys.excepthook = _report
     # A component is one process with one thread; asking for their names costs a record's time.
@@ -93,6 +94,15 @@ def build(framework: type[Framework], *, streams: bool) -> Component:
     gc.collect()
     gc.freeze()
     return component
+
+
+def _drop_stderr_handlers() -> None:
+    """`logging` has made itself a handler if the module has logged anything while it was built; standard error goes
+    to the same log, so each line would be there twice."""
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        if type(handler) is logging.StreamHandler and handler.stream is sys.stderr:
+            root.removeHandler(handler)
 
 
 def _keep_sources() -> None:
