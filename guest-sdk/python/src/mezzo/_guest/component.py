@@ -13,10 +13,9 @@ import types
 from collections.abc import Sequence
 from typing import Any
 
-from componentize_py_types import Err
-
 from mezzo import log
 from mezzo._guest import lift
+from mezzo._guest.err import Err
 from mezzo._guest.imports import Imports, StreamImports
 from mezzo.errors import Error
 from mezzo.framework import Framework, Instance

@@ -6,11 +6,11 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from componentize_py_types import Err
 from wit_world.imports import driver, state, timers
 from wit_world.imports import log as wit_log
 
 from mezzo._guest import lift, lower
+from mezzo._guest.err import Err
 from mezzo.cluster import Agent, Launched, Reservation, Reserved, TaskStatus
 from mezzo.errors import StateError, TimerError
 from mezzo.resources import Resources
