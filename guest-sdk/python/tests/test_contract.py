@@ -181,7 +181,7 @@ class Asking(Framework):
 
 def test_what_start_refuses_with_is_its_error(guest: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     component, driver = guest("mezzo._guest.component"), guest("wit_world.imports.driver")
-    err = guest("componentize_py_types").Err
+    err = guest("mezzo._guest.err").Err
     setup = guest("wit_world.exports.scheduler").Setup("n", "r", "{}", None)
 
     def refuse(demands: list[Any]) -> None:

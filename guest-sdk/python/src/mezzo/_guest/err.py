@@ -3,6 +3,6 @@
 try:
     from componentize_py_types import Err
 except ImportError:
-    from wit_world.types import Err
+    from wit_world.types import Err  # type: ignore[no-redef, import-not-found, unused-ignore]
 
 __all__ = ["Err"]
