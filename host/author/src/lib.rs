@@ -6,12 +6,25 @@
 #![deny(missing_docs)]
 
 pub mod bind;
+mod build;
 mod component;
 mod contract;
 mod error;
 mod language;
+mod manifest;
+mod new;
 mod pack;
+mod project;
+mod shape;
+mod tools;
+mod unpack;
+pub mod watch;
 
+pub use build::{Built, Effort, build};
 pub use component::component;
 pub use error::{Error, Result};
 pub use language::{Language, World};
+pub use new::new;
+pub use project::Project;
+pub use shape::Shape;
+pub use unpack::write;
