@@ -7,6 +7,7 @@
 
 pub mod bind;
 mod build;
+mod check;
 mod component;
 mod contract;
 mod error;
@@ -21,6 +22,7 @@ mod unpack;
 pub mod watch;
 
 pub use build::{Built, Effort, build};
+pub use check::{Given, Line, Report, check};
 pub use component::component;
 pub use error::{Error, Result};
 pub use language::{Language, World};
