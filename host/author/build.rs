@@ -19,6 +19,7 @@ const PACKED: &[(&str, &str)] = &[
 const LEFT_OUT: &[&str] = &[
     "samples",
     "tests",
+    "host-test",
     "target",
     "build",
     "dist",

@@ -31,7 +31,24 @@ pub fn c(world: World) -> Result<Bound> {
         no_object_file: true,
         ..wit_bindgen_c::Opts::default()
     };
-    generate(options.build(), world)
+    let files = generate(options.build(), world)?;
+    let mended = files.into_iter().map(|(name, mut bytes)| {
+        if name.ends_with(".c") {
+            bytes.extend_from_slice(unlinked(world).as_bytes());
+        }
+        (name, bytes)
+    });
+    Ok(mended.collect())
+}
+
+/// The generated source asks for the object that describes the component by calling a function of it, also where no
+/// such object is made.
+fn unlinked(world: World) -> String {
+    let name = world.as_str().replace('-', "_");
+    format!(
+        "\n// What describes the component is added when it is made.\n\
+         void __component_type_object_force_link_{name}(void) {{}}\n"
+    )
 }
 
 /// A library of Go packages. Strings and lists that the host has lowered are copied out of the memory that they
@@ -93,6 +110,12 @@ mod tests {
         let files = c(World::WebFramework).expect("it is made");
         let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["web_framework.c", "web_framework.h"]);
+        let source = String::from_utf8_lossy(&files[0].1);
+        let asked = "extern void __component_type_object_force_link_web_framework(void);";
+        assert!(source.contains(asked), "what is asked for has another name");
+        assert!(
+            source.ends_with("void __component_type_object_force_link_web_framework(void) {}\n")
+        );
     }
 
     #[test]

@@ -21,7 +21,7 @@ mod tools;
 mod unpack;
 pub mod watch;
 
-pub use build::{Built, Effort, build};
+pub use build::{Built, build};
 pub use check::{Given, Line, Report, check};
 pub use component::component;
 pub use error::{Error, Result};

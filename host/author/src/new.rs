@@ -37,7 +37,7 @@ fn words(language: Language) -> Words {
             test: "cmake -B build && cmake --build build && ctest --test-dir build",
         },
         Language::Python => Words {
-            needs: "Python 3.10 or newer; `componentize-py` is installed into `.venv` by the first build",
+            needs: "Python 3.11 or newer; `componentize-py` and `pytest` are installed into `.venv` by the first build",
             source: "app.py",
             tests: "tests/test_app.py",
             test: ".venv/bin/python -m pytest",

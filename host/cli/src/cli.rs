@@ -210,7 +210,7 @@ mod tests {
             "mezzo agent --master h:7071 --token-file t --data /x --reserve prod/db:cpus=4,memory=8GiB --reserve ml:gpus=1",
             "mezzo principal create ci",
             "mezzo framework new first --lang rust",
-            "mezzo framework build --quick folder",
+            "mezzo framework build folder",
             "mezzo framework check x.wasm --limit turn_cpu_ms=100 -o json",
             "mezzo framework dev --once",
             "mezzo framework bind out --lang c --world web-framework",

@@ -1,7 +1,6 @@
 //! C++: Clang compiles the project's `src`, the SDK's sources and the C bindings, and links a module for WASI preview 1,
 //! which becomes the component here. A source is compiled again when it, or any header, is newer than its object.
 
-use super::Effort;
 use crate::bind;
 use crate::component::component;
 use crate::error::{Error, Result, Tried};
@@ -22,7 +21,7 @@ const COMPILERS: [&str; 3] = ["clang++-23", "clang++-22", "clang++"];
 /// Debian has its headers and libraries under this name of the target.
 const TARGET: &str = "--target=wasm32-wasi";
 
-pub fn build(project: &Project, effort: Effort) -> Result<Vec<u8>> {
+pub fn build(project: &Project) -> Result<Vec<u8>> {
     let compiler = tools::need(&COMPILERS, NEEDED_FOR, INSTALL)?;
     let own = project.own();
     let bindings = own.join("bindings");
@@ -40,9 +39,8 @@ pub fn build(project: &Project, effort: Effort) -> Result<Vec<u8>> {
     let work = Work {
         project,
         compiler: &compiler,
-        flags: flags(effort),
         include: [&include, &bindings, &source],
-        objects: own.join(format!("objects-{effort:?}").to_lowercase()),
+        objects: own.join("objects"),
         newest_header,
     };
     let sources = files.iter().filter(|file| is_source(file));
@@ -61,18 +59,11 @@ pub fn build(project: &Project, effort: Effort) -> Result<Vec<u8>> {
 }
 
 /// Exceptions are off: there is no unwinder, and a trap undoes the turn anyway.
-fn flags(effort: Effort) -> Vec<&'static str> {
-    let speed = match effort {
-        Effort::Quick => "-O1",
-        Effort::Full => "-O2",
-    };
-    vec![TARGET, "-Wno-deprecated", speed]
-}
+const FLAGS: [&str; 3] = [TARGET, "-Wno-deprecated", "-O2"];
 
 struct Work<'a> {
     project: &'a Project,
     compiler: &'a Path,
-    flags: Vec<&'static str>,
     include: [&'a PathBuf; 3],
     objects: PathBuf,
     newest_header: SystemTime,
@@ -90,7 +81,7 @@ impl Work<'_> {
         }
         std::fs::create_dir_all(&self.objects).at(&self.objects)?;
         let mut command = tools::command(self.compiler, &self.project.folder);
-        command.args(&self.flags);
+        command.args(FLAGS);
         match source.extension().is_some_and(|extension| extension == "c") {
             true => command.args(["-x", "c"]),
             false => command.args(["-std=c++20", "-fno-exceptions"]),
@@ -105,7 +96,7 @@ impl Work<'_> {
     fn link(&self, objects: &[PathBuf], module: &Path) -> Result<()> {
         let mut command = tools::command(self.compiler, &self.project.folder);
         command
-            .args(&self.flags)
+            .args(FLAGS)
             .args(["-mexec-model=reactor", "-Wl,--strip-all"])
             .args(objects)
             .arg("-o")

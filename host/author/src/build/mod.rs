@@ -14,15 +14,6 @@ use crate::shape::Shape;
 use crate::unpack::unpack;
 use std::path::{Path, PathBuf};
 
-/// How much a build does for the component's speed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effort {
-    /// For people who wait for it at every change.
-    Quick,
-    /// For whoever runs it.
-    Full,
-}
-
 /// What came of a build.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Built {
@@ -33,12 +24,12 @@ pub struct Built {
 }
 
 /// Builds the project; its component lies in its folder, and is what it was before if anything fails.
-pub fn build(project: &Project, effort: Effort) -> Result<Built> {
+pub fn build(project: &Project) -> Result<Built> {
     unpack(project)?;
     let component = match project.language {
-        Language::Rust => rust::build(project, effort)?,
+        Language::Rust => rust::build(project)?,
         Language::Go => go::build(project)?,
-        Language::Cpp => cpp::build(project, effort)?,
+        Language::Cpp => cpp::build(project)?,
         Language::Python => python::build(project)?,
         Language::Js => js::build(project)?,
     };

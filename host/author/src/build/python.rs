@@ -9,6 +9,9 @@ use std::path::PathBuf;
 /// The one version that is known to fit the SDK.
 pub const COMPONENTIZE_PY: &str = "0.25.1";
 
+/// What the project's tests run in; they need no component.
+const PYTEST: &str = "pytest>=8,<9";
+
 /// The project's module: `app.py`.
 const APP: &str = "app";
 
@@ -47,7 +50,7 @@ fn componentize(project: &Project) -> Result<PathBuf> {
     let python = tools::need(
         &["python3"],
         "a framework in Python",
-        "Python 3.10 or newer, with its module venv (Debian: apt-get install python3-venv)",
+        "Python 3.11 or newer, with its module venv (Debian: apt-get install python3-venv)",
     )?;
     if !venv.join("bin/python").is_file() {
         let mut command = tools::command(&python, &project.folder);
@@ -62,7 +65,7 @@ fn componentize(project: &Project) -> Result<PathBuf> {
         "--quiet",
         "--disable-pip-version-check",
     ]);
-    tools::run(command.arg(wanted))?;
+    tools::run(command.args([wanted.as_str(), PYTEST]))?;
     std::fs::write(&marker, "").at(&marker)?;
     Ok(program)
 }

@@ -1,6 +1,5 @@
 //! Rust: cargo makes the component itself.
 
-use super::Effort;
 use crate::error::{Error, Result, Tried};
 use crate::project::Project;
 use crate::tools;
@@ -14,23 +13,11 @@ const NEEDED_FOR: &str = "a framework in Rust";
 
 const INSTALL: &str = "Rust, from https://rustup.rs, then: rustup target add wasm32-wasip2";
 
-/// The same profile with less work in it: what runs on this machine while it builds, the macros and all they need, is
-/// then built once for both.
-const QUICK: [(&str, &str); 4] = [
-    ("CARGO_PROFILE_RELEASE_LTO", "off"),
-    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
-    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1"),
-    ("CARGO_PROFILE_RELEASE_INCREMENTAL", "true"),
-];
-
-pub fn build(project: &Project, effort: Effort) -> Result<Vec<u8>> {
+pub fn build(project: &Project) -> Result<Vec<u8>> {
     let cargo = tools::need(&["cargo"], NEEDED_FOR, INSTALL)?;
     target_is_there(project)?;
     let mut command = tools::command(&cargo, &project.folder);
     command.args(["build", "--release", "--target", TARGET]);
-    if effort == Effort::Quick {
-        command.envs(QUICK);
-    }
     // Its words for people go to standard error all the same.
     command.args(["--message-format", "json-render-diagnostics"]);
     let messages = tools::run(&mut command)?;

@@ -11,8 +11,8 @@ use crate::output::{line, note};
 use crate::query::{encode, with};
 use anyhow::Context;
 use hyper::Method;
+use mezzo_author::Project;
 use mezzo_author::watch::{self, Sources};
-use mezzo_author::{Effort, Project};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -34,9 +34,6 @@ pub struct Dev {
     /// A JSON object for the framework, when it is installed
     #[arg(long)]
     options: Option<String>,
-    /// Build as for production
-    #[arg(long)]
-    full: bool,
     /// Build and upgrade once, then end
     #[arg(long)]
     once: bool,
@@ -70,11 +67,7 @@ impl Dev {
     fn round(&self, access: Access) -> anyhow::Result<()> {
         let began = Instant::now();
         let project = Project::open(&self.folder)?;
-        let effort = match self.full {
-            true => Effort::Full,
-            false => Effort::Quick,
-        };
-        let built = mezzo_author::build(&project, effort)?;
+        let built = mezzo_author::build(&project)?;
         let built_in = seconds(began);
         let name = self.name.clone().unwrap_or_else(|| project.name.clone());
         let path = built.component.display().to_string();

@@ -9,7 +9,7 @@ use crate::cli::Access;
 use crate::output::line;
 use crate::units::pair;
 use anyhow::Context;
-use mezzo_author::{Effort, Language, Project};
+use mezzo_author::{Language, Project};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -32,9 +32,6 @@ pub enum Author {
         /// The folder with its `mezzo.toml`
         #[arg(default_value = ".")]
         folder: PathBuf,
-        /// Be done sooner, with a component that is slower
-        #[arg(long)]
-        quick: bool,
     },
     /// Say what a component imports and costs, against the limits of a role; no cluster is needed
     Check(check::Check),
@@ -52,18 +49,11 @@ impl Author {
                 language,
                 folder,
             } => new(&name, language, folder),
-            Author::Build { folder, quick } => build(&Project::open(&folder)?, effort(quick)),
+            Author::Build { folder } => build(&Project::open(&folder)?),
             Author::Check(check) => check.run(),
             Author::Dev(dev) => dev.run(access),
             Author::Bind(bind) => bind.run(),
         }
-    }
-}
-
-fn effort(quick: bool) -> Effort {
-    match quick {
-        true => Effort::Quick,
-        false => Effort::Full,
     }
 }
 
@@ -81,9 +71,9 @@ fn new(name: &str, language: Language, folder: Option<PathBuf>) -> anyhow::Resul
     Ok(ExitCode::SUCCESS)
 }
 
-fn build(project: &Project, effort: Effort) -> anyhow::Result<ExitCode> {
+fn build(project: &Project) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
-    let built = mezzo_author::build(project, effort)?;
+    let built = mezzo_author::build(project)?;
     line(&format!(
         "{} ({}) in {}",
         built.component.display(),
