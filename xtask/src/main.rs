@@ -2,6 +2,7 @@
 //! step checks or builds is in its module.
 
 mod demo;
+mod languages;
 mod structure;
 mod test;
 mod toolchain;

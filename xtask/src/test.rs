@@ -6,7 +6,7 @@
 //! are the same in both, and the same as in every other full build: no dependency is compiled twice for its features.
 
 use crate::workspace::cargo;
-use crate::{structure, toolchain};
+use crate::{languages, structure, toolchain};
 use anyhow::{Context, Result, bail};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -20,6 +20,10 @@ const STEPS: &[Step] = &[
     Step {
         name: "toolchain",
         run: toolchain::prepare,
+    },
+    Step {
+        name: "languages",
+        run: languages::check,
     },
     Step {
         name: "formatting",

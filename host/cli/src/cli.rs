@@ -105,9 +105,9 @@ pub enum Command {
     Task(task::Task),
     /// Run an agent, or look at agents
     Agent(agent::Agent),
-    /// Install frameworks, look at them, change them
+    /// Write frameworks, install them, look at them, change them
     #[command(subcommand)]
-    Framework(framework::Framework),
+    Framework(Frameworks),
     /// Say why something waits
     Explain(explain::Explain),
     /// What happened, and what happens
@@ -132,6 +132,15 @@ pub enum Command {
     Bench(bench::Bench),
     /// Play clusters with faults in virtual time, each from a seed
     Sim(sim::Sim),
+}
+
+/// What authors do needs no master, what operators do does.
+#[derive(Debug, Subcommand)]
+pub enum Frameworks {
+    #[command(flatten)]
+    Author(framework::Author),
+    #[command(flatten)]
+    Operator(framework::Framework),
 }
 
 #[cfg(test)]
@@ -200,6 +209,11 @@ mod tests {
             "mezzo volume destroy 17 data --yes",
             "mezzo agent --master h:7071 --token-file t --data /x --reserve prod/db:cpus=4,memory=8GiB --reserve ml:gpus=1",
             "mezzo principal create ci",
+            "mezzo framework new first --lang rust",
+            "mezzo framework build folder",
+            "mezzo framework check x.wasm --limit turn_cpu_ms=100 -o json",
+            "mezzo framework dev --once",
+            "mezzo framework bind out --lang c --world web-framework",
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err());
         }
@@ -252,6 +266,7 @@ mod tests {
             ("mezzo agent --reserve db:disks=1", "disks"),
             ("mezzo reserve 1 --cpus 1", "--role"),
             ("mezzo volume create 1 data", "--size"),
+            ("mezzo framework new first --lang ada", "rust, go, cpp"),
             ("mezzo frobnicate", "frobnicate"),
         ] {
             let error = parse(line).expect_err(line);

@@ -84,6 +84,13 @@ pub struct Growth {
     pub refused: Option<String>,
 }
 
+impl Growth {
+    /// All linear memories together, in bytes.
+    pub fn memory_bytes(&self) -> u64 {
+        self.memory_bytes
+    }
+}
+
 impl ResourceLimiter for Growth {
     fn memory_growing(
         &mut self,

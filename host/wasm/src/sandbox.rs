@@ -486,6 +486,14 @@ impl Sandbox {
         lock(&self.instances).idle.len()
     }
 
+    /// What the linear memories of an idle instance have grown to, in bytes.
+    #[must_use]
+    pub fn memory_bytes(&self, id: InstanceId) -> Option<u64> {
+        let mut instances = lock(&self.instances);
+        let instance = instances.idle.get_mut(&id)?;
+        Some(instance.guest().growth.memory_bytes())
+    }
+
     fn take(&self, id: InstanceId) -> Option<Box<Instance>> {
         let mut instances = lock(&self.instances);
         instances.running.insert(id);

@@ -69,6 +69,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "mezzo-sim",
         ],
     ),
+    // What authors of frameworks need: it builds, and tries what is built in the sandbox.
+    ("mezzo-author", &["mezzo-types", "mezzo-core", "mezzo-wasm"]),
     (
         "mezzo-cli",
         &[
@@ -84,6 +86,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "mezzo-runner",
             "mezzo-bench",
             "mezzo-sim",
+            "mezzo-author",
             "mezzo-bundle",
         ],
     ),

@@ -19,7 +19,7 @@ pub mod task;
 mod values;
 pub mod volume;
 
-use crate::cli::{Access, Cli, Command};
+use crate::cli::{Access, Cli, Command, Frameworks};
 use crate::client::Client;
 use crate::context;
 use std::process::ExitCode;
@@ -37,7 +37,10 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Job(job) => client(access, async |client| job.run(client).await),
         Command::Status(status) => client(access, async |client| status.run(client).await),
         Command::Task(task) => client(access, async |client| task.run(client).await),
-        Command::Framework(framework) => client(access, async |client| framework.run(client).await),
+        Command::Framework(Frameworks::Author(author)) => author.run(access),
+        Command::Framework(Frameworks::Operator(framework)) => {
+            client(access, async |client| framework.run(client).await)
+        }
         Command::Explain(explain) => client(access, async |client| explain.run(client).await),
         Command::Events(events) => client(access, async |client| events.run(client).await),
         Command::Reserve(reserve) => client(access, async |client| reserve.run(client).await),

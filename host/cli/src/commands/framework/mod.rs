@@ -1,5 +1,6 @@
 //! `mezzo framework`.
 
+mod author;
 mod show;
 
 use super::values::{entries, text};
@@ -9,6 +10,7 @@ use crate::output::{self, line};
 use crate::query::{encode, with};
 use crate::units::{pair, whole};
 use anyhow::{Context, anyhow, bail};
+pub use author::Author;
 use hyper::Method;
 use hyper::body::Bytes;
 use serde_json::{Map, Value, json};

@@ -4,6 +4,8 @@
 mod replay;
 mod wasm;
 
+pub use wasm::on_a_deep_stack;
+
 use crate::output::{bytes, line, note};
 use crate::units::{millis, whole};
 use anyhow::{Context, bail};
