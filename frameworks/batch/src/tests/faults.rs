@@ -232,9 +232,25 @@ struct Storm {
     cluster: Cluster<Batch>,
     agents: Vec<AgentId>,
     silent: Option<AgentId>,
+    /// Faults since the cluster was last seen to start: a master would quarantine it after too many.
+    faults: usize,
 }
 
+/// Faults that may strike without a clean start between them.
+const FAULTS_MAX: usize = 3;
+
 impl Storm {
+    fn fault_at_call(&mut self, call: u64) {
+        if self.faults == FAULTS_MAX {
+            self.cluster.calm();
+            self.cluster.restart();
+            self.cluster.settle();
+            self.faults = 0;
+        }
+        self.faults += 1;
+        self.cluster.fault_at_call(call);
+    }
+
     fn nth_reachable(&self, nth: usize) -> Option<TaskId> {
         let live = self.cluster.live();
         let reachable = |id: &&TaskId| Some(self.cluster.task(id).status.agent) != self.silent;
@@ -296,7 +312,7 @@ impl Storm {
                 .into_iter()
                 .for_each(|agent| cluster.wake_agent(agent)),
             Step::Restart => cluster.restart(),
-            Step::Fault(call) => cluster.fault_at_call(*call),
+            Step::Fault(call) => self.fault_at_call(*call),
             Step::Cancel(job) => drop(cluster.delete(&format!("/jobs/j{job}"))),
             Step::Turn => drop(cluster.turn()),
             Step::Settle => cluster.settle(),
@@ -313,7 +329,7 @@ proptest! {
     fn every_index_ends_exactly_once(steps in prop::collection::vec(step(), 1..120)) {
         let mut cluster = Cluster::<Batch>::new();
         let agents = vec![cluster.add_agent(Resources::new(700, GIB)), cluster.add_agent(Resources::new(700, GIB))];
-        let mut storm = Storm { cluster, agents, silent: None };
+        let mut storm = Storm { cluster, agents, silent: None, faults: 0 };
         storm.cluster.settle();
         for step in &steps {
             storm.take(step);
