@@ -44,13 +44,13 @@ fn target_is_there(project: &Project) -> Result<()> {
     }
 }
 
-/// The newest file that is a component, among what cargo says that it has built: the project's own comes last.
+/// The last file that is a component, among what cargo says that it has built: the project's own comes last.
 fn component(messages: &str) -> Option<PathBuf> {
     let artifacts = messages.lines().filter_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         (message["reason"] == "compiler-artifact").then_some(message)
     });
-    let files = artifacts.flat_map(|artifact| {
+    let mut files = artifacts.flat_map(|artifact| {
         let names = artifact["filenames"]
             .as_array()
             .cloned()
@@ -59,12 +59,10 @@ fn component(messages: &str) -> Option<PathBuf> {
             .into_iter()
             .filter_map(|name| Some(PathBuf::from(name.as_str()?)))
     });
-    files
-        .filter(|file| {
-            file.extension()
-                .is_some_and(|extension| extension == "wasm")
-        })
-        .last()
+    files.rfind(|file| {
+        file.extension()
+            .is_some_and(|extension| extension == "wasm")
+    })
 }
 
 #[cfg(test)]
