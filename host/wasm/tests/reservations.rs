@@ -204,7 +204,7 @@ fn what_cannot_be_is_refused_by_name_and_not_repeated_at_length() {
         "until: at most 9007199254740991, not 18446744073709551615",
         "amount.cpu",
         "amount: it is nothing",
-        "labels: at most 16384 bytes",
+        "labels: at most 64, not 50000",
         "is none of the framework's role",
         "is none of the framework's role",
         "volume name",
