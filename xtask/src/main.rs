@@ -15,6 +15,7 @@ Usage: cargo xtask COMMAND
 
   demo [--once]  build Mezzo, start a cluster, run a job of real work on it; --once stops by itself
   test           every test there is, formatting and lints included
+  languages      only the SDKs' own tests, each in its language, natively
   check          only what needs no build: links, layers, module texts
 ";
 
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         ["demo"] => demo::run(false),
         ["demo", "--once"] => demo::run(true),
         ["test"] => test::run(),
+        ["languages"] => languages::test(),
         ["check"] => structure::run(),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

@@ -23,7 +23,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "languages",
-        run: languages::check,
+        run: languages::prepare,
     },
     Step {
         name: "formatting",
@@ -32,6 +32,14 @@ const STEPS: &[Step] = &[
     Step {
         name: "structure",
         run: structure::check,
+    },
+    Step {
+        name: "Go SDK",
+        run: languages::test_go,
+    },
+    Step {
+        name: "Python SDK",
+        run: languages::test_python,
     },
     Step {
         name: "cores without std",

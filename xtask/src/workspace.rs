@@ -11,6 +11,12 @@ pub fn root() -> &'static Path {
         .expect("xtask is a folder of the workspace")
 }
 
+/// Where builds go.
+pub fn target() -> PathBuf {
+    let named = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    root().join(named.unwrap_or_else(|| "target".into()))
+}
+
 /// The cargo that runs this, in the workspace.
 pub fn cargo() -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
